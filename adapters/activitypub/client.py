@@ -1,0 +1,232 @@
+"""Reading other servers: documents, keys of actors, WebFinger. The instance actor signs every fetch."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from urllib.parse import quote, urldefrag
+
+from adapters.activitypub import tables
+from adapters.activitypub.ids import Urls, split_acct
+from adapters.activitypub.posts import account_of
+from adapters.activitypub.reading import Object, read_object
+from adapters.activitypub.shapes import (
+    ACTOR_TYPES,
+    AS2_TYPE,
+    LD_TYPE,
+    MAX_ID,
+    ident,
+    is_as2,
+    objects,
+    origin,
+    same_origin,
+    text,
+    types,
+)
+from adapters.activitypub.signatures import MAX_PEM
+from adapters.activitypub.signer import Scheme, Signer
+from bridged.api import Account, EgressFailed, EgressRefused, Host, Malformed, Response, Unreachable
+
+MAX_JRD = 1 << 16
+MAX_KEYS = 8
+MAX_FETCHES = 64
+"""Fetches at once: strangers can make us fetch, so they share this."""
+MAX_WAITING = 512
+"""Fetches that may wait for their turn; beyond that, senders are asked to come back."""
+REFETCH_AFTER = 60.0
+"""Seconds between two looks at one actor for one key that we do not find to fit."""
+_MAX_REFETCHED = 10_000
+_TRANSIENT = frozenset({408, 421, 425, 429})
+_ACCEPT = f"{AS2_TYPE}, {LD_TYPE}"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A document, and the address that it came from in the end."""
+
+    url: str
+    document: Object
+    body: bytes
+
+
+class Client:
+    """Look-ups at other servers. Nothing but Unreachable is raised, and nothing is concluded from that."""
+
+    def __init__(self, host: Host, urls: Urls, signer: Signer) -> None:
+        self._host = host
+        self._urls = urls
+        self._signer = signer
+        self._slots = asyncio.Semaphore(MAX_FETCHES)
+        self._waiting = 0
+        self._running: dict[str, asyncio.Task[dict[str, str] | None]] = {}
+        self._refetched: dict[str, float] = {}
+
+    async def document(self, url: str) -> Found | None:
+        """The AS2 document at `url`; None when there is none for us. Raises Unreachable."""
+        url = urldefrag(url).url
+        if not origin(url) or len(url) > MAX_ID or self._urls.owns(url):
+            return None
+        for scheme in await self._signer.order(url):
+            response = await self._get(url, scheme)
+            if response is None:
+                return None
+            if response.status != 401:
+                break
+        else:
+            return None
+        if not 200 <= response.status < 300 or not is_as2(response.headers.get("content-type", "")):
+            return None
+        try:
+            found = Found(response.url, read_object(response.body), response.body)
+        except Malformed:
+            return None
+        await self._signer.took(url, scheme)
+        return found
+
+    async def at_home(self, url: str) -> Found | None:
+        """As `document`, with an id on the host that serves it: looked up again under its id if need be."""
+        found = await self.document(url)
+        if found is None:
+            return None
+        named = ident(found.document)
+        if not same_origin(named, found.url):
+            found = await self.document(named)
+        if found is None or ident(found.document) != named or not same_origin(named, found.url):
+            return None
+        return found
+
+    async def known_keys(self, actor: str) -> Mapping[str, str] | None:
+        """The keys of an actor, by key id, as last seen; None for one never seen. No fetch."""
+        return await self._host.read(tables.keys_of(actor))
+
+    async def keys(self, actor: str) -> Mapping[str, str] | None:
+        """The keys of an actor, read at the actor; None when nobody is there. Raises Unreachable."""
+        task = self._running.get(actor)
+        if task is None:
+            task = asyncio.create_task(self._fetch_keys(actor))
+            self._running[actor] = task
+            task.add_done_callback(lambda done: self._fetched(actor, done))
+        return await asyncio.shield(task)
+
+    def may_refetch(self, key: str) -> bool:
+        """Whether it is time to look for this key at its actor again; counts as a look."""
+        now = self._host.now()
+        last = self._refetched.pop(key, None)
+        if last is not None and 0 <= now - last < REFETCH_AFTER:
+            self._refetched[key] = last
+            return False
+        if len(self._refetched) >= _MAX_REFETCHED:
+            self._refetched.pop(next(iter(self._refetched)))
+        self._refetched[key] = now
+        return True
+
+    async def account(self, url: str) -> Account | None:
+        """The account of an actor, with the handle that both WebFinger and the actor confirm.
+
+        None when there is none. Raises Unreachable.
+        """
+        found = await self.at_home(url)
+        if found is None or not types(found.document) & ACTOR_TYPES:
+            return None
+        try:
+            account = account_of(found.document)
+        except Malformed:
+            return None
+        await self._keep_keys(account.ref.id, found.document)
+        handle = await self._handle(account)
+        return replace(account, handle=handle)
+
+    async def webfinger(self, user: str, server: str) -> tuple[str, str] | None:
+        """(subject as `user@host`, actor) for `acct:user@server` (RFC 7033); None when there is none.
+
+        Raises Unreachable.
+        """
+        resource = quote(f"acct:{user}@{server}", safe="")
+        url = f"https://{server}/.well-known/webfinger?resource={resource}"
+        if not origin(url) or origin(url) == origin(self._urls.base):
+            return None
+        response = await self._get(url, None)
+        if response is None or not 200 <= response.status < 300:
+            return None
+        try:
+            document = read_object(response.body)
+        except Malformed:
+            return None
+        subject = split_acct(text(document.get("subject")))
+        for link in objects(document.get("links")):
+            href = text(link.get("href"))
+            if text(link.get("rel")) == "self" and is_as2(text(link.get("type"))) and origin(href):
+                return ("@".join(subject) if subject else f"{user}@{server}"), href
+        return None
+
+    async def _handle(self, account: Account) -> str:
+        """`user@host`. A host of handles that is not the actor's counts when both name each other."""
+        user, _, server = account.handle.rpartition("@")
+        try:
+            at_home = await self.webfinger(user, server)
+        except Unreachable:
+            return account.handle
+        if at_home is None or at_home[1] != account.ref.id:
+            return account.handle
+        named = split_acct(at_home[0])
+        if named is None or named[1] == server:
+            return account.handle
+        elsewhere = await self.webfinger(*named)
+        if elsewhere is None or elsewhere[1] != account.ref.id:
+            return account.handle
+        return "@".join(named)
+
+    async def _get(self, url: str, scheme: Scheme | None) -> Response | None:
+        """One GET, signed unless `scheme` is None. None when it can never be had. Raises Unreachable."""
+
+        def sign(method: str, target: str) -> Mapping[str, str]:
+            return self._signer.headers(scheme, self._urls.instance, method, target, None) if scheme else {}
+
+        accept = _ACCEPT if scheme else "application/jrd+json, application/json"
+        if self._waiting >= MAX_WAITING:
+            raise Unreachable("too_many_fetches")
+        self._waiting += 1
+        try:
+            async with self._slots:
+                response = await self._host.http.get(
+                    url,
+                    headers={"Accept": accept},
+                    limit=1 << 20 if scheme else MAX_JRD,
+                    sign=sign if scheme else None,
+                )
+        except (EgressRefused, ValueError):
+            return None
+        except EgressFailed as failed:
+            raise Unreachable(failed.why) from None
+        finally:
+            self._waiting -= 1
+        if response.status >= 500 or response.status in _TRANSIENT:
+            raise Unreachable(f"http_{response.status}")
+        return response
+
+    def _fetched(self, actor: str, task: asyncio.Task[dict[str, str] | None]) -> None:
+        self._running.pop(actor, None)
+        if not task.cancelled():
+            # Whoever waited may be gone: an error nobody collects is no news.
+            task.exception()
+
+    async def _fetch_keys(self, actor: str) -> dict[str, str] | None:
+        found = await self.document(actor)
+        if found is None or ident(found.document) != actor or not same_origin(actor, found.url):
+            return None
+        return await self._keep_keys(actor, found.document)
+
+    async def _keep_keys(self, actor: str, document: Object) -> dict[str, str]:
+        keys = keys_in(document, actor)
+        await self._host.write(tables.keep_keys(actor, keys, self._host.now()))
+        return keys
+
+
+def keys_in(document: Object, actor: str) -> dict[str, str]:
+    """The keys an actor document names as its own, key id -> PEM."""
+    found: dict[str, str] = {}
+    for key in objects(document.get("publicKey")):
+        named, pem = ident(key), text(key.get("publicKeyPem"))
+        owner = ident(key.get("owner")) or actor
+        if named and owner == actor and 0 < len(pem) <= MAX_PEM and len(found) < MAX_KEYS:
+            found[named] = pem
+    return found

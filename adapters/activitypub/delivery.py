@@ -1,0 +1,54 @@
+"""Handing one activity to one inbox."""
+
+import asyncio
+from email.utils import parsedate_to_datetime
+
+from adapters.activitypub.shapes import AS2_TYPE
+from adapters.activitypub.signer import Signer
+from bridged.api import Delivery, Host, Rejected, Response, Retry, Sent
+
+MAX_WAIT = 86400.0
+"""Longest Retry-After honoured, in seconds."""
+_LATER = frozenset({408, 425, 429})
+_GONE = frozenset({404, 410})
+
+
+async def deliver(item: Delivery, host: Host, signer: Signer) -> Sent:
+    """POST the activity as its actor; after a 401 once more, signed in the other scheme.
+
+    Raises Retry, Rejected.
+    """
+    for scheme in await signer.order(item.endpoint):
+        try:
+            # A private RSA operation takes about a millisecond: too long for a loop that sends many.
+            signed = await asyncio.to_thread(
+                signer.headers, scheme, item.actor.ref.id, "POST", item.endpoint, item.body
+            )
+        except ValueError:
+            raise Rejected("endpoint_is_no_url") from None
+        headers = {"Content-Type": AS2_TYPE, "Accept": AS2_TYPE, **signed}
+        response = await host.http.post(item.endpoint, item.body, headers=headers)
+        if 200 <= response.status < 300:
+            await signer.took(item.endpoint, scheme)
+            return Sent(note=f"HTTP {response.status}, {scheme}")
+        if response.status != 401:
+            raise _failure(response, host.now())
+    raise Rejected("HTTP 401 with both signature schemes")
+
+
+def _failure(response: Response, now: float) -> Retry | Rejected:
+    why = f"HTTP {response.status}"
+    if response.status >= 500 or response.status in _LATER:
+        return Retry(why, retry_after(response.headers.get("retry-after", ""), now))
+    return Rejected(why, gone=response.status in _GONE)
+
+
+def retry_after(value: str, now: float) -> float | None:
+    """Seconds that a Retry-After header asks for, in either form (RFC 9110 §10.2.3), at most a day."""
+    value = value.strip()
+    if value.isascii() and value.isdigit():
+        return min(float(value[:9]), MAX_WAIT)
+    try:
+        return min(max(0.0, parsedate_to_datetime(value).timestamp() - now), MAX_WAIT)
+    except (ValueError, TypeError, OverflowError):
+        return None

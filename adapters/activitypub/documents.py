@@ -1,0 +1,210 @@
+"""Documents we serve: actors, collections, tombstones, WebFinger, NodeInfo. Pure."""
+
+import html
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from adapters.activitypub.html import to_html
+from adapters.activitypub.ids import Urls, collection, key_id
+from adapters.activitypub.shapes import AS2_TYPE, origin
+from bridged.api import Account, Ghost, Ref
+
+Document = dict[str, Any]
+Linked = Callable[[Ref], tuple[str, str] | None]
+"""An account mentioned -> (address, name to show), or None where it has none here."""
+
+_AS2 = "https://www.w3.org/ns/activitystreams"
+_SECURITY = "https://w3id.org/security/v1"
+
+# Everything we may say beyond ActivityStreams is declared in place: no reader has to fetch a context of ours.
+CONTEXT: Sequence[Any] = (
+    _AS2,
+    _SECURITY,
+    {
+        "manuallyApprovesFollowers": "as:manuallyApprovesFollowers",
+        "sensitive": "as:sensitive",
+        "Hashtag": "as:Hashtag",
+        "quoteUrl": "as:quoteUrl",
+        "toot": "http://joinmastodon.org/ns#",
+        "Emoji": "toot:Emoji",
+        "blurhash": "toot:blurhash",
+        "discoverable": "toot:discoverable",
+        "schema": "http://schema.org#",
+        "PropertyValue": "schema:PropertyValue",
+        "value": "schema:value",
+        "misskey": "https://misskey-hub.net/ns#",
+        "_misskey_quote": "misskey:_misskey_quote",
+        "_misskey_reaction": "misskey:_misskey_reaction",
+        "fedibird": "http://fedibird.com/ns#",
+        "quoteUri": "fedibird:quoteUri",
+    },
+)
+
+NODEINFO_VERSIONS = ("2.0", "2.1")
+
+
+def dump(document: Document) -> bytes:
+    """A document as it is stored, sent and served."""
+    return orjson.dumps({"@context": CONTEXT, **document})
+
+
+def url_links(web: str, canonical: str) -> list[Document]:
+    """A `url`: the page first, since some readers take the first link, then the original (FEP-fffd)."""
+    links = [{"type": "Link", "mediaType": "text/html", "href": web}]
+    if canonical and canonical != web:
+        links.append({"type": "Link", "rel": "canonical", "href": canonical})
+    return links
+
+
+def actor_document(
+    ghost: Ghost, account: Account, urls: Urls, public_pem: str, linked: Linked | None = None
+) -> Document:
+    """The actor that stands for `account`, without its @context.
+
+    `linked` resolves those mentioned in the bio; without it their names stay plain text.
+    """
+    actor = ghost.ref.id
+    web = account.url if origin(account.url) else actor
+    document: Document = {
+        "id": actor,
+        "type": "Service" if account.bot else "Person",
+        "preferredUsername": ghost.handle,
+        "name": account.name or account.alias or account.handle,
+        "summary": to_html(account.bio, linked or _nobody, urls.tag),
+        "url": url_links(web, account.uri),
+        **_endpoints(actor, urls),
+        "manuallyApprovesFollowers": False,
+        "discoverable": True,
+        "publicKey": _public_key(actor, public_pem),
+        "attachment": [_field(name, value) for name, value in _fields(account, web)],
+    }
+    if origin(account.avatar):
+        document["icon"] = {"type": "Image", "url": account.avatar}
+    if origin(account.banner):
+        document["image"] = {"type": "Image", "url": account.banner}
+    return document
+
+
+def instance_actor(urls: Urls, username: str, public_pem: str) -> Document:
+    """The actor that signs our fetches, without its @context."""
+    actor = urls.instance
+    return {
+        "id": actor,
+        "type": "Application",
+        "preferredUsername": username,
+        "name": username,
+        "summary": "",
+        "url": urls.base,
+        **_endpoints(actor, urls),
+        "manuallyApprovesFollowers": True,
+        "discoverable": False,
+        "publicKey": _public_key(actor, public_pem),
+    }
+
+
+def tombstone(url: str) -> Document:
+    """What is left of something withdrawn, without its @context."""
+    return {"id": url, "type": "Tombstone"}
+
+
+def create_of(note: Mapping[str, Any], urls: Urls) -> Document:
+    """The Create of one of our objects, without its @context, derived from the object alone."""
+    document = {name: value for name, value in note.items() if name != "@context"}
+    return {
+        "id": urls.create(document["id"]),
+        "type": "Create",
+        "actor": document["attributedTo"],
+        "published": document["published"],
+        "to": document["to"],
+        "cc": document["cc"],
+        "object": document,
+    }
+
+
+def collection_document(url: str, total: int, first: str = "page=true") -> Document:
+    """An OrderedCollection whose members are read page by page, without its @context."""
+    return {"id": url, "type": "OrderedCollection", "totalItems": total, "first": f"{url}?{first}"}
+
+
+def page_document(url: str, query: str, items: list[Any], following: str) -> Document:
+    """One page of the collection at `url`; `following` is the query of the next page, "" on the last."""
+    document: Document = {
+        "id": f"{url}?{query}",
+        "type": "OrderedCollectionPage",
+        "partOf": url,
+        "orderedItems": items,
+    }
+    if following:
+        document["next"] = f"{url}?{following}"
+    return document
+
+
+def resource_descriptor(subject: str, actor: str, profile: str) -> Document:
+    """The WebFinger answer for an actor (RFC 7033 §4.4)."""
+    aliases = list(dict.fromkeys((actor, profile)))
+    return {
+        "subject": subject,
+        "aliases": aliases,
+        "links": [
+            {"rel": "self", "type": AS2_TYPE, "href": actor},
+            {"rel": "http://webfinger.net/rel/profile-page", "type": "text/html", "href": profile},
+        ],
+    }
+
+
+def nodeinfo_links(base: str) -> Document:
+    """`/.well-known/nodeinfo`."""
+    return {
+        "links": [
+            {
+                "rel": f"http://nodeinfo.diaspora.software/ns/schema/{version}",
+                "href": f"{base}/nodeinfo/{version}",
+            }
+            for version in NODEINFO_VERSIONS
+        ]
+    }
+
+
+def nodeinfo(schema: str, version: str, name: str, users: int, posts: int) -> Document:
+    """NodeInfo in schema 2.0 or 2.1."""
+    return {
+        "version": schema,
+        "software": {"name": "bridged", "version": version},
+        "protocols": ["activitypub"],
+        "services": {"inbound": [], "outbound": []},
+        "openRegistrations": False,
+        "usage": {"users": {"total": users}, "localPosts": posts},
+        "metadata": {"nodeName": name},
+    }
+
+
+def _nobody(_: Ref) -> None:
+    return None
+
+
+def _endpoints(actor: str, urls: Urls) -> Document:
+    return {
+        "inbox": collection(actor, "inbox"),
+        "outbox": collection(actor, "outbox"),
+        "followers": collection(actor, "followers"),
+        "following": collection(actor, "following"),
+        "endpoints": {"sharedInbox": urls.shared_inbox},
+    }
+
+
+def _public_key(actor: str, public_pem: str) -> Document:
+    return {"id": key_id(actor), "owner": actor, "publicKeyPem": public_pem}
+
+
+def _fields(account: Account, web: str) -> list[tuple[str, str]]:
+    fields = [(name, value) for name, value in account.fields if name and value]
+    return [*fields, ("Bridged from", web)] if origin(account.url) else fields
+
+
+def _field(name: str, value: str) -> Document:
+    shown = html.escape(value)
+    if origin(value) and not any(c.isspace() for c in value):
+        shown = f'<a href="{shown}" rel="nofollow noopener">{shown}</a>'
+    return {"type": "PropertyValue", "name": name, "value": shown}

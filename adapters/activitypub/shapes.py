@@ -1,0 +1,191 @@
+"""Tolerant reading of ActivityStreams 2.0: every property may be a scalar, a list, an object or null. Pure.
+
+Nothing here raises: what does not fit is as if it were absent.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from adapters.activitypub.reading import Object
+
+PUBLIC = "https://www.w3.org/ns/activitystreams#Public"
+AS2_TYPE = "application/activity+json"
+LD_TYPE = 'application/ld+json; profile="https://www.w3.org/ns/activitystreams"'
+
+POST_TYPES = frozenset({"Note", "Article", "Question", "Page", "Video", "Audio", "Image", "Event", "Document"})
+ACTOR_TYPES = frozenset({"Person", "Service", "Group", "Organization", "Application"})
+ACTIVITY_TYPES = frozenset(
+    {
+        "Accept", "Add", "Announce", "Block", "Create", "Delete", "Dislike", "EmojiReact", "Flag", "Follow",
+        "Like", "Move", "QuoteRequest", "Read", "Reject", "Remove", "TentativeAccept", "TentativeReject", "Undo",
+        "Update", "View",
+    }
+)  # fmt: skip
+
+MAX_ID = 2048
+"""Longest id or address read, in characters: what a Ref holds."""
+MAX_ITEMS = 500
+"""Most members of one property that are looked at."""
+
+_PUBLIC_FORMS = frozenset({PUBLIC, "as:Public", "Public"})
+_PORTS = {"http": 80, "https": 443}
+
+
+def many(value: Any) -> list[Any]:
+    """The members of a property: a list as it is, a scalar or object alone, null as none."""
+    if value is None:
+        return []
+    if isinstance(value, list):
+        return [item for item in cast(list[Any], value)[:MAX_ITEMS] if item is not None]
+    return [value]
+
+
+def objects(value: Any) -> Iterator[Object]:
+    """Those members of a property that are objects."""
+    for item in many(value):
+        if isinstance(item, dict):
+            yield cast(Object, item)
+
+
+def embedded(value: Any) -> Object | None:
+    """The first member of a property, when it is an object."""
+    items = many(value)
+    return cast(Object, items[0]) if items and isinstance(items[0], dict) else None
+
+
+def text(value: Any) -> str:
+    """The first member of a property, when it is a string."""
+    items = many(value)
+    return items[0] if items and isinstance(items[0], str) else ""
+
+
+def natural(source: Object, name: str) -> tuple[str, str]:
+    """A natural-language property (AS2 §4.7): (value, BCP 47 tag); the tag is "" where none is named.
+
+    The plain value wins. Its language is that of the one entry of the map which says the same.
+    """
+    plain = text(source.get(name))
+    listed = source.get(f"{name}Map")
+    by_language: dict[str, str] = {}
+    if isinstance(listed, dict):
+        for tag, said in cast(Object, listed).items():
+            if isinstance(said, str) and len(tag) <= 35 and tag not in ("und", ""):
+                by_language[tag] = said
+    if plain:
+        same = [tag for tag, said in by_language.items() if said == plain]
+        return plain, same[0] if len(same) == 1 else ""
+    for tag, said in by_language.items():
+        return said, tag
+    return "", ""
+
+
+def types(source: Object) -> frozenset[str]:
+    """The short names of an object's types."""
+    return frozenset(
+        item.removeprefix("as:").removeprefix("https://www.w3.org/ns/activitystreams#")
+        for item in many(source.get("type"))
+        if isinstance(item, str)
+    )
+
+
+def ident(value: Any) -> str:
+    """The id a property's first member names: an IRI, an object's `id`, or a Link's `href`; else ""."""
+    items = many(value)
+    return _ident(items[0]) if items else ""
+
+
+def idents(value: Any) -> list[str]:
+    """The ids that a property's members name, each once."""
+    return list(dict.fromkeys(found for found in map(_ident, many(value)) if found))
+
+
+def _ident(item: Any) -> str:
+    if isinstance(item, dict):
+        fields = cast(Object, item)
+        named = fields.get("id")
+        item = named if isinstance(named, str) else fields.get("href")
+    return item if isinstance(item, str) and 0 < len(item) <= MAX_ID else ""
+
+
+def links(value: Any) -> list[tuple[str, str, str]]:
+    """(href, rel, mediaType) of every URL in a `url`-like property."""
+    found: list[tuple[str, str, str]] = []
+    for item in many(value):
+        if isinstance(item, str):
+            found.append((item, "", ""))
+        elif isinstance(item, dict):
+            fields = cast(Object, item)
+            href = text(fields.get("href")) or text(fields.get("url"))
+            found.append((href, text(fields.get("rel")), text(fields.get("mediaType"))))
+    return [(href, rel, kind) for href, rel, kind in found if 0 < len(href) <= MAX_ID]
+
+
+def web_url(value: Any) -> str:
+    """The first http(s) address of a property, pages in HTML before others."""
+    found = [(href, kind) for href, rel, kind in links(value) if rel != "canonical" and origin(href)]
+    pages = [href for href, kind in found if kind in ("", "text/html")]
+    return pages[0] if pages else found[0][0] if found else ""
+
+
+def image_url(value: Any) -> str:
+    """The address of an `icon` or `image`: an Image object, a Link, or an IRI."""
+    for item in many(value):
+        found = web_url(cast(Object, item).get("url")) if isinstance(item, dict) else ""
+        found = found or web_url(item)
+        if found:
+            return found
+    return ""
+
+
+def when(value: Any) -> float | None:
+    """Seconds since 1970 of an xsd:dateTime between 1970 and 2100, else None. Without an offset it is UTC."""
+    written = text(value)
+    if not 10 <= len(written) <= 40:
+        return None
+    try:
+        read = datetime.fromisoformat(written)
+        read = read if read.tzinfo else read.replace(tzinfo=UTC)
+        seconds = read.timestamp()
+    except (ValueError, OverflowError):
+        return None
+    return seconds if 0 < seconds < 4_102_444_800 else None
+
+
+def integer(value: Any) -> int:
+    """A count or a size within 1 to 100,000; 0 for everything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value <= 100_000:
+        return 0
+    return int(value)
+
+
+def is_public(value: Any) -> bool:
+    """Whether a property names the public collection, in any of the spellings in use."""
+    return any(_ident(item) in _PUBLIC_FORMS for item in many(value))
+
+
+def origin(url: str) -> str:
+    """`host[:port]` of an http(s) URL, lower case, default port left out; "" for anything else."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return ""
+    if parts.scheme not in _PORTS or not parts.hostname or parts.username is not None or "\\" in url:
+        return ""
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return host if port in (None, _PORTS[parts.scheme]) else f"{host}:{port}"
+
+
+def same_origin(*urls: str) -> bool:
+    """Whether all are http(s) URLs of one host and port."""
+    found = {origin(url) for url in urls}
+    return len(found) == 1 and "" not in found
+
+
+def is_as2(content_type: str) -> bool:
+    """Whether a Content-Type is that of ActivityStreams documents (ActivityPub §3.2)."""
+    kind, _, parameters = content_type.partition(";")
+    kind = kind.strip().lower()
+    return kind == AS2_TYPE or (kind == "application/ld+json" and "ns/activitystreams" in parameters)

@@ -1,0 +1,185 @@
+"""What is taken from the inbox, and in which form it is kept. Pure.
+
+Only what is public, or is said to us, goes further; and of that only what somebody here waits for.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import orjson
+
+from adapters.activitypub.ids import Urls, digest
+from adapters.activitypub.posts import audience_of
+from adapters.activitypub.reading import Object
+from adapters.activitypub.shapes import (
+    ACTIVITY_TYPES,
+    ACTOR_TYPES,
+    POST_TYPES,
+    embedded,
+    ident,
+    idents,
+    objects,
+    origin,
+    same_origin,
+    types,
+)
+from bridged.api import Heard
+
+_SAYS = frozenset({"Create", "Update"})
+_HANDLED = frozenset(
+    {
+        "Accept", "Announce", "Block", "Create", "Delete", "EmojiReact", "Follow", "Like", "Reject", "Undo",
+        "Update",
+    }
+)  # fmt: skip
+_OF_KNOWN = frozenset({"Delete", "Undo", "Update"})
+_NAMING = ("object", "target", "inReplyTo", "to", "cc", "quote", "quoteUrl", "quoteUri", "_misskey_quote")
+
+
+class Refused(Exception):
+    """What an honest server would not send: answered with `status`, counted by `reason`."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status, self.reason = status, reason
+
+
+class Dropped(Exception):
+    """Fine, but not for us."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def actor_of(source: Object, urls: Urls) -> str:
+    """The actor of an activity that could be somebody else's. Raises Refused, Dropped."""
+    kinds = types(source)
+    if not kinds & ACTIVITY_TYPES:
+        raise Refused(400, "not_an_activity") if kinds else Refused(400, "no_type")
+    actor = ident(source.get("actor"))
+    # Ids are keys of an index, which holds no more bytes than this.
+    if not origin(actor) or len(actor.encode()) > 2048:
+        raise Refused(400, "no_actor")
+    if urls.owns(actor):
+        raise Refused(403, "own_actor")
+    if not kinds & _HANDLED:
+        raise Dropped("unsupported")
+    return actor
+
+
+def is_farewell(source: Object, actor: str) -> bool:
+    """Whether an actor says that it is gone."""
+    return "Delete" in types(source) and ident(source.get("object")) == actor
+
+
+def is_wanted(source: Object, actor: str, heard: Heard, urls: Urls) -> bool:
+    """Whether somebody here waits for this."""
+    if actor in heard.full or any(urls.owns(named) for named in _named(source)):
+        return True
+    return actor in heard.known and bool(types(source) & _OF_KNOWN)
+
+
+def needs_object(source: Object) -> str:
+    """The IRI of the post that a Create or Update leaves us to fetch, or ""."""
+    bare = types(source) & _SAYS and embedded(source.get("object")) is None
+    return ident(source.get("object")) if bare else ""
+
+
+def check(source: Object, actor: str) -> None:
+    """An actor speaks for itself only: what it makes, changes and takes back is its own.
+
+    Raises Refused.
+    """
+    kinds = types(source)
+    said = ident(source)
+    if said and not same_origin(said, actor):
+        raise Refused(403, "foreign_id")
+    target = ident(source.get("object"))
+    inner = embedded(source.get("object"))
+    if not target and inner is None:
+        raise Refused(400, "no_object")
+    if kinds & _SAYS:
+        if inner is None:
+            raise Refused(400, "no_object")
+        _check_said(inner, actor)
+    elif kinds & {"Delete", "Undo"}:
+        if target and not same_origin(target, actor):
+            raise Refused(403, "foreign_object")
+        owners = idents((inner or {}).get("actor")) + idents((inner or {}).get("attributedTo"))
+        if any(owner != actor for owner in owners):
+            raise Refused(403, "foreign_object")
+
+
+def _check_said(inner: Object, actor: str) -> None:
+    kinds = types(inner)
+    if kinds & ACTOR_TYPES:
+        if ident(inner) != actor:
+            raise Refused(403, "foreign_object")
+    elif kinds & POST_TYPES:
+        if not ident(inner):
+            raise Refused(400, "no_object_id")
+        owners = idents(inner.get("attributedTo"))
+        if actor not in owners or not same_origin(ident(inner), actor, *owners):
+            raise Refused(403, "foreign_object")
+
+
+def kept(source: Object, actor: str, body: bytes, urls: Urls) -> tuple[str, bytes]:
+    """(id, bytes) of what is stored: the bytes as signed wherever they may be kept whole.
+
+    Raises Dropped for what is not public.
+    """
+    said = ident(source) or f"{actor}#{digest(body.decode())}"
+    changed: Object | None = None if ident(source) else {**source, "id": said}
+    match _privacy(source, urls):
+        case "private":
+            raise Dropped("not_public")
+        case "withdrawn":
+            # The post is public no more: its copies go, and its new words are not kept.
+            inner = embedded(source.get("object")) or {}
+            changed = {"id": said, "type": "Delete", "actor": actor, "object": ident(inner)}
+        case "open":
+            pass
+    if "Announce" in types(source):
+        inner = embedded(source.get("object"))
+        if inner is not None:
+            if types(inner) & ACTIVITY_TYPES:
+                raise Dropped("group_activity")
+            # What a stranger says that somebody else said is worth nothing: the origin is asked.
+            changed = {**(changed or source), "object": ident(inner)}
+    return said, body if changed is None else orjson.dumps(changed)
+
+
+def _privacy(source: Object, urls: Urls) -> Literal["open", "private", "withdrawn"]:
+    kinds = types(source)
+    inner = embedded(source.get("object"))
+    if not kinds & {"Create", "Update", "Announce"} or (inner and types(inner) & ACTOR_TYPES):
+        return "open"
+    # A post's own address list counts; its activity's only where the post has none.
+    addressed = [part for part in (inner, source) if part and _addresses(part)]
+    if "Announce" in kinds:
+        addressed = [source]
+    if addressed and audience_of(addressed[0]) in ("public", "unlisted"):
+        return "open"
+    if "Create" in kinds and inner is not None and urls.bot in _told(source, inner):
+        return "open"
+    return "withdrawn" if "Update" in kinds and addressed else "private"
+
+
+def _addresses(part: Object) -> bool:
+    return bool(part.get("to") or part.get("cc"))
+
+
+def _told(*parts: Object) -> set[str]:
+    return {who for part in parts for name in ("to", "cc") for who in idents(part.get(name))}
+
+
+def _named(source: Object, depth: int = 3) -> Iterator[str]:
+    for name in _NAMING:
+        value: Any = source.get(name)
+        yield from idents(value)
+        if name == "object" and depth:
+            for inner in objects(value):
+                yield from _named(inner, depth - 1)
+    for tag in objects(source.get("tag")):
+        yield ident(tag.get("href"))

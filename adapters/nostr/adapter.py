@@ -1,0 +1,310 @@
+"""The Nostr adapter: glue between the bridge, the relays and the pure rooms beside it."""
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
+from email.utils import parsedate_to_datetime
+from functools import partial
+from pathlib import Path
+from typing import ClassVar, Final
+from urllib.parse import urlsplit, urlunsplit
+
+from aiohttp import web
+
+from adapters.nostr import ids, nip05, plan, signing
+from adapters.nostr.config import NostrConfig
+from adapters.nostr.decode import account_of, decode
+from adapters.nostr.encode import ACTS, Draft, encode
+from adapters.nostr.event import BadEvent, Event, is_addressable, parse_event, sign, supersedes, to_json
+from adapters.nostr.filters import Filter
+from adapters.nostr.home import Home
+from adapters.nostr.listening import envelope_of
+from adapters.nostr.pool import Pool
+from adapters.nostr.relay import Relay
+from bridged.api import (
+    API_VERSION,
+    HOME,
+    LOCAL,
+    Account,
+    Activity,
+    Capabilities,
+    Delivery,
+    EgressFailed,
+    Envelope,
+    Finding,
+    Ghost,
+    Host,
+    Malformed,
+    Outgoing,
+    Part,
+    Ref,
+    Rejected,
+    Retry,
+    Sent,
+    Tx,
+    Unreachable,
+    View,
+)
+
+_PURPOSE: Final = "nostr-ghost"
+_BOT: Final = Ref(HOME, "bot")
+_CLOCK_TOLERANCE: Final = 60.0
+
+
+class Nostr:
+    """Source and Sink."""
+
+    network: ClassVar[str] = ids.NETWORK
+    api_version: ClassVar[int] = API_VERSION
+    config_type: ClassVar[type[NostrConfig]] = NostrConfig
+    migrations: ClassVar[Path | None] = Path(__file__).parent / "migrations"
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        acts=ACTS, follows="open", hearing="pull", ids="derived", edits=False
+    )
+
+    def __init__(self, config: NostrConfig, host: Host) -> None:
+        self._host = host
+        own = _relay_address(host.site.base_url, config.relay.path) if config.relay.enabled else ""
+        relays = tuple(url for url in config.relays if url != own)
+        self._home = Home(host.site.domain, own, relays)
+        self._endpoints = (*((LOCAL,) if own else ()), *relays)
+        self._pool = Pool(relays, host, self._authenticate)
+        self._names = nip05.Names(host, self._home.public_relays)
+        self._relay = Relay(host, config.relay, own, self.wants, self.accept) if own else None
+
+    async def start(self) -> None:
+        """Everything is derived: there is nothing to load."""
+
+    async def run(self) -> None:
+        await self._pool.run()
+
+    def routes(self) -> Iterable[web.RouteDef]:
+        return [*self._names.routes(), *(self._relay.routes() if self._relay else ())]
+
+    def parse(self, text: str) -> Ref | None:
+        return ids.parse(text, self._host.site.base_url)
+
+    def names(self, ref: Ref) -> str:
+        return ids.names(ref)
+
+    def decode(self, envelope: Envelope) -> Sequence[Activity]:
+        try:
+            event = parse_event(envelope.body)
+        except BadEvent as bad:
+            raise Malformed(bad.reason) from None
+        return decode(event, channel=envelope.channel, received_at=envelope.received_at)
+
+    async def find(self, name: str) -> Ref | None:
+        """By npub, or by a NIP-05 name as its domain has it now."""
+        if name.lower().startswith(("npub1", "nprofile1")):
+            return ids.parse(name)
+        return await nip05.find(self._host, name) if "@" in name else None
+
+    async def account(self, ref: Ref) -> Account | None:
+        """The newest kind 0 that the relays know; a key without one is an account all the same."""
+        if not ids.is_hex(ref.id):
+            return None
+        found = await self._search(Filter(authors=frozenset({ref.id}), kinds=frozenset({0}), limit=1))
+        newest: Event | None = None
+        for event, _ in found:
+            if newest is None or supersedes(event, newest):
+                newest = event
+        try:
+            account = account_of(ref.id, newest)
+        except Malformed:
+            account = account_of(ref.id, None)
+        return await self._with_alias(account)
+
+    async def fetch(self, ref: Ref) -> Sequence[Envelope]:
+        """The newest version of one post."""
+        coordinates = ids.split_address(ref.id)
+        if coordinates is not None:
+            kind, pubkey, name = coordinates
+            wanted = Filter(
+                authors=frozenset({pubkey}),
+                kinds=frozenset({kind}),
+                tags=(("d", frozenset({name})),),
+                limit=1,
+            )
+        elif ids.is_hex(ref.id):
+            wanted = Filter(ids=frozenset({ref.id}), limit=1)
+        else:
+            return ()
+        newest: tuple[Event, str] | None = None
+        for event, url in await self._search(wanted):
+            if newest is None or supersedes(event, newest[0]):
+                newest = event, url
+        if newest is None:
+            return ()
+        now = self._host.now()
+        try:
+            plan.refuse_untimely(newest[0], now)
+        except Malformed:
+            return ()
+        return (envelope_of(*newest, now),)
+
+    def hints(self) -> Sequence[str]:
+        return (
+            f"On Nostr, look up alice_at_mastodon.social@{self._host.site.domain} (a NIP-05 name) to find "
+            "@alice@mastodon.social, and follow what you find.",
+            *((f"The bridge's own relay is {self._home.relay}.",) if self._home.relay else ()),
+        )
+
+    async def mint(self, account: Account, taken: Callable[[str], Awaitable[bool]]) -> Ghost:
+        """A derived key, and a NIP-05 name under our domain."""
+        key = signing.public_key(self._secret(account.ref, 0)).hex()
+        name = nip05.ghost_name(account)
+        if await taken(name):
+            name = nip05.hashed_name(account)
+        return Ghost(account.ref, ids.account_ref(key), name)
+
+    def encode(self, activity: Activity, view: View) -> Outgoing:
+        drafts = encode(activity, view, self._home)
+        return Outgoing(
+            tuple(self._signed(part, view) if isinstance(part, Draft) else part for part in drafts.parts),
+            drafts.losses,
+        )
+
+    async def deliver(self, item: Delivery) -> Sent:
+        return await self._pool.publish(item.endpoint, item.body)
+
+    def apply(self, tx: Tx, item: Delivery) -> Sent:
+        if self._relay is None:
+            raise Rejected("the embedded relay is off", gone=True)
+        self._relay.store(tx, parse_event(item.body))
+        return Sent()
+
+    def wants(self, event: Event) -> bool:
+        """Whether a verified event is one of those the bridge listens for."""
+        return plan.wanted(event, self._host.heard())
+
+    async def accept(self, event: Event) -> None:
+        """Take a verified event from a client of the embedded relay: kept there and handed in, or neither.
+
+        Raises Rejected, with the message for the client, and Busy.
+        """
+        now = self._host.now()
+        try:
+            plan.refuse_untimely(event, now)
+        except Malformed as bad:
+            self._host.dropped(bad.reason)
+            raise Rejected(f"invalid: {bad.reason}") from None
+        relay = self._relay
+        await self._host.receive(
+            envelope_of(event, self._home.relay, now),
+            also=None if relay is None else partial(_store, relay, event),
+        )
+
+    async def check(self) -> Sequence[Finding]:
+        """Every relay, the bot's NIP-05 name as the world sees it, and the clock against the relays'."""
+        findings = [await self._check_relay(url) for url in self._home.relays]
+        findings.append(await self._check_name())
+        findings.extend(await self._check_clock())
+        return findings
+
+    async def _check_relay(self, url: str) -> Finding:
+        wanted = Filter(authors=frozenset({self._bot_key()}), kinds=frozenset({0}), limit=1)
+        try:
+            seconds = await self._pool.probe(url, [wanted])
+        except (Retry, Rejected) as error:
+            return Finding(
+                f"relay {url}", False, error.why, "check the address, or take it out of adapters.nostr.relays"
+            )
+        return Finding(f"relay {url}", True, f"answered in {seconds * 1000:.0f} ms")
+
+    async def _check_name(self) -> Finding:
+        what, site = "NIP-05", self._host.site
+        url = f"{site.base_url}{nip05.PATH}?name=_"
+        mend = "let the web server in front pass /.well-known/nostr.json to the bridge, and check base_url"
+        try:
+            answer = await self._host.http.get(url, limit=nip05.MAX_ANSWER)
+        except (EgressFailed, Rejected) as error:
+            return Finding(what, False, f"{url}: {error.why}", mend)
+        if answer.status != 200 or nip05.named(answer.body, "_") != self._bot_key():
+            return Finding(what, False, f"{url} answers {answer.status} without the bot's key", mend)
+        return Finding(what, True, f"_@{site.domain} is the bot")
+
+    async def _check_clock(self) -> list[Finding]:
+        findings: list[Finding] = []
+        for url in self._home.relays:
+            try:
+                answer = await self._host.http.get("http" + url.removeprefix("ws"), limit=1 << 16)
+                theirs = parsedate_to_datetime(answer.headers["date"]).timestamp()
+            except (EgressFailed, Rejected, KeyError, ValueError):
+                continue  # what is wrong with the relay is said elsewhere
+            skew = self._host.now() - theirs
+            ok = abs(skew) <= _CLOCK_TOLERANCE
+            findings.append(Finding(f"clock against {url}", ok, f"{skew:+.0f} s", "" if ok else "run an NTP client"))
+        return findings
+
+    async def _with_alias(self, account: Account) -> Account:
+        """The account with its NIP-05 name, if the name's domain agrees just now."""
+        name = nip05.split(account.detail.get("nip05", ""))
+        if name is None or name[1] == self._host.site.domain:
+            return account
+        alias = "@".join(name)
+        try:
+            found = await nip05.find(self._host, alias)
+        except Unreachable:
+            return account
+        return replace(account, alias=alias) if found == account.ref else account
+
+    async def _search(self, wanted: Filter) -> list[tuple[Event, str]]:
+        """From the embedded relay and all others. Raises Unreachable when nothing was found nor asked."""
+        here = await self._stored(wanted)
+        try:
+            return [*here, *await self._pool.query([wanted])]
+        except Unreachable:
+            if here:
+                return here
+            raise
+
+    async def _stored(self, wanted: Filter) -> list[tuple[Event, str]]:
+        relay = self._relay
+        if relay is None:
+            return []
+        found = await self._host.read(lambda tx: relay.query(tx, [wanted], 1))
+        return [(event, self._home.relay) for event in found]
+
+    def _signed(self, draft: Draft, view: View) -> Part:
+        if view.actor.custody != "hosted":
+            raise Rejected("the account here is the person's own: its key is not ours")
+        secret = self._secret(view.actor.owner, view.actor.generation)
+        try:
+            event = sign(secret, draft.kind, draft.at, draft.tags, draft.content)
+        except BadEvent as bad:
+            raise Rejected(f"cannot be said as an event: {bad.reason}") from None
+        if event.pubkey != view.actor.ref.id:
+            raise Rejected("the ghost's key is not the one derived for it")
+        body = to_json(event)
+        return Part(
+            of=draft.of,
+            ref=ids.post_ref(event),
+            body=body,
+            served=body,
+            endpoints=self._endpoints,
+            number=draft.number,
+            gone=draft.gone,
+            detail={**draft.detail, "event": event.id} if is_addressable(event.kind) else draft.detail,
+        )
+
+    def _secret(self, owner: Ref, generation: int) -> bytes:
+        return self._host.keys.derive(_PURPOSE, owner, generation)
+
+    def _bot_key(self) -> str:
+        return signing.public_key(self._secret(_BOT, 0)).hex()
+
+    def _authenticate(self, url: str, challenge: str) -> Event:
+        """NIP-42, as the bot."""
+        tags = [("relay", url), ("challenge", challenge)]
+        return sign(self._secret(_BOT, 0), 22242, int(self._host.now()), tags, "")
+
+
+def _store(relay: Relay, event: Event, tx: Tx) -> None:
+    relay.store(tx, event)
+
+
+def _relay_address(base_url: str, path: str) -> str:
+    """The public address of the embedded relay."""
+    parts = urlsplit(base_url)
+    scheme = "wss" if parts.scheme == "https" else "ws"
+    return urlunsplit((scheme, parts.netloc, parts.path.rstrip("/") + path, "", ""))

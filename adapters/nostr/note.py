@@ -1,0 +1,129 @@
+"""What a post says, as the content of a note or an article and the tags that belong to it. Pure.
+
+An article's content is Markdown (NIP-23), of which a note's quotes, items and code are a part.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from adapters.nostr import ids, nip19
+from adapters.nostr.home import Home
+from adapters.nostr.media import imeta
+from adapters.nostr.replies import MAX_KEYS, Tags, hint, kind_of
+from adapters.nostr.text import to_note
+from bridged.api import Media, PostBody, Ref, Span, Text, View, truncate
+
+MAX_CONTENT: Final = 48 * 1024
+"""Bytes of content; the tags of an event of 64 KiB need room too."""
+MAX_TAGS: Final = 50
+"""Hashtags, and emoji, of one post."""
+
+_WEB: Final = re.compile(r"https?://[^\s<>\"]{1,2040}")
+_SHORTCODE: Final = re.compile("[A-Za-z0-9_-]{1,60}")
+_LANGUAGE: Final = re.compile("([a-z]{2})(?:-.*)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """`keys` are the accounts named, for `p` tags."""
+
+    content: str
+    keys: tuple[str, ...] = ()
+    tags: tuple[tuple[str, ...], ...] = ()
+    losses: tuple[str, ...] = ()
+
+
+def note(body: PostBody, view: View, home: Home, *, titled: bool) -> Written:
+    """The text, with the addresses of its files and of what it quotes at the end; `titled` when a tag has the title."""
+    content, losses = plain(body.text, view, home), ()
+    if len(content.encode()) > MAX_CONTENT:
+        cut = plain(truncate(body.text, max_bytes=MAX_CONTENT // 2), view, home)
+        content, losses = f"{cut}\n\n{body.url}".rstrip(), ("the text was cut",)
+    if body.title and not titled:
+        content = f"{body.title}\n\n{content}".strip()
+    return _finished(content, losses, body, view, home)
+
+
+def plain(text: Text, view: View, home: Home) -> str:
+    """The text alone; a mention of somebody without a ghost links to their page."""
+
+    def named(account: Ref) -> str | None:
+        key = key_of(account, view)
+        if key is not None:
+            relays = home.public_relays[:1] if account.network != ids.NETWORK else ()
+            return nip19.encode_uri(nip19.Nprofile(key, relays))
+        known = view.accounts.get(account)
+        return known.url or None if known is not None else None
+
+    return to_note(text, named)
+
+
+def key_of(account: Ref, view: View) -> str | None:
+    """The key of the account or its ghost."""
+    if account.network == ids.NETWORK:
+        return account.id if ids.is_hex(account.id) else None
+    ghost = view.ghosts.get(account)
+    return None if ghost is None else ghost.ref.id
+
+
+def _finished(content: str, losses: tuple[str, ...], body: PostBody, view: View, home: Home) -> Written:
+    media = [item for item in body.media if _WEB.fullmatch(item.url)]
+    tags: Tags = []
+    quote, quote_tags, quoted = _quote(body, view, home)
+    ends = [item.url for item in media if item.url not in content]
+    if quote and quote not in content:
+        ends.append(quote)
+    content = "\n\n".join(part for part in (content, "\n".join(ends)) if part)
+    tags += quote_tags
+    tags += [("t", tag) for tag in _hashtags(body.text.targets("tag"))]
+    tags += _emoji(body.text)
+    tags += [tuple(imeta(item)) for item in _distinct(media)]
+    if body.sensitive or body.warning:
+        tags.append(("content-warning", body.warning))
+    language = _LANGUAGE.fullmatch(body.lang.lower())
+    if language is not None:
+        tags += [("L", "ISO-639-1"), ("l", language[1], "ISO-639-1")]
+    named = [key for account in (*body.text.mentions(), *body.mentions) if (key := key_of(account, view))]
+    keys = tuple(dict.fromkeys((*named, *quoted)))
+    return Written(content, keys[:MAX_KEYS], tuple(tags), losses)
+
+
+def _quote(body: PostBody, view: View, home: Home) -> tuple[str, Tags, tuple[str, ...]]:
+    """NIP-18: what the text ends in, the `q` tag, and whom it quotes. A link where nothing stands here."""
+    if body.quote is None:
+        return "", [], ()
+    there = view.there.get(body.quote)
+    if there is None or there.ref is None:
+        return (body.quote.id if _WEB.fullmatch(body.quote.id) else ""), [], ()
+    place, kind = hint(there, home), kind_of(there)
+    uri = ids.post_uri(there.ref, author=there.author.id, kind=int(kind) if kind.isdigit() else None, relay=place)
+    return uri, [("q", there.ref.id, place, there.author.id)], (there.author.id,)
+
+
+def _hashtags(names: Iterable[Ref | str]) -> list[str]:
+    """NIP-24: in lower case."""
+    lowered = dict.fromkeys(name.lower() for name in names if isinstance(name, str) and name)
+    return list(lowered)[:MAX_TAGS]
+
+
+def _emoji(text: Text) -> Tags:
+    """NIP-30."""
+    found: dict[str, str] = {}
+    for span in text.spans:
+        code = _code(text, span)
+        if code and isinstance(span.target, str):
+            found.setdefault(code, span.target)
+    return [("emoji", code, image) for code, image in list(found.items())[:MAX_TAGS]]
+
+
+def _code(text: Text, span: Span) -> str:
+    if span.kind != "emoji":
+        return ""
+    code = text.plain[span.start : span.end].strip(":")
+    return code if _SHORTCODE.fullmatch(code) else ""
+
+
+def _distinct(media: Iterable[Media]) -> list[Media]:
+    return list({item.url: item for item in media}.values())

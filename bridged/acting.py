@@ -1,0 +1,234 @@
+"""What each kind of act sets in motion: the plan for one activity, as units for station 2's transaction.
+
+`plan` reads, fetches and mints, all of which may be repeated; the units it returns only write. Follows and
+membership are in `following.py`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from bridged.adapter import Unreachable
+from bridged.core import BOT, Core
+from bridged.following import Following
+from bridged.ghosts import Ghosts
+from bridged.model import (
+    Accept,
+    Activity,
+    Block,
+    Delete,
+    Edit,
+    Follow,
+    FollowList,
+    Post,
+    Profile,
+    React,
+    Ref,
+    Reject,
+    Repost,
+)
+from bridged.notes import Unit, dropping, note
+from bridged.policy import Facts, refuse
+from bridged.routing import destinations
+from bridged.store import acts, follows, identity
+from bridged.store.engine import Tx
+from bridged.tell import tell, there_of
+from bridged.threads import Budget, Threads, resolve, roots
+from bridged.words import body_of, people_in, posts_in
+
+
+class Acting:
+    def __init__(self, core: Core, ghosts: Ghosts, threads: Threads) -> None:
+        self.core, self.ghosts, self.threads = core, ghosts, threads
+        self.following = Following(core, ghosts)
+
+    async def plan(self, raw: Activity, heard_at: float, channel: str, *, attempt: int) -> list[Unit]:
+        """What to write for one activity. Raises Unreachable (while early attempts may still find what is missing)."""
+        core = self.core
+        activity, facts = await core.store.read(lambda tx: self._facts(tx, raw))
+        why = refuse(facts)
+        if why:
+            return [dropping(core, activity, why, told=bool(facts.ghosts or facts.aimed) and not facts.ours)]
+        act = activity.act
+        match act:
+            case Follow():
+                return await self.following.follow(activity, heard_at, facts)
+            case FollowList():
+                return await self.following.whole_list(activity, heard_at, attempt, self._facts)
+            case Accept() | Reject():
+                return [self.following.answer(activity, heard_at)]
+            case Delete():
+                return [lambda tx: self._delete(tx, activity, heard_at, facts)]
+            case Profile():
+                return await self._profile(activity, heard_at, facts)
+            case Block(target) if target == BOT:
+                return [lambda tx: self.following.depart(tx, activity.actor, "blocked the bot")]
+            case Post() if facts.seen == "live":
+                return await self._again(activity, heard_at, channel, attempt)
+            case _:
+                return await self._carry(activity, heard_at, channel, facts, attempt)
+
+    def _facts(self, tx: Tx, raw: Activity) -> tuple[Activity, Facts]:
+        """The activity in home refs, and all that policy and routing need to know of it."""
+        core = self.core
+        activity = resolve(tx, raw)
+        actor, network = activity.actor, activity.actor.network
+        people = set(people_in(activity))
+        for ref in posts_in(activity):
+            known = acts.find(tx, ref)
+            if known is not None:
+                people.add(known.activity.actor)
+        people.discard(actor)
+        aimed = {p.network for p in people if p.network != network and p != BOT and core.may(tx, p)}
+        known = acts.find(tx, activity.ref)
+        return activity, Facts(
+            activity,
+            consent=core.consent(network),
+            answers=core.answers(network),
+            standing=identity.standing(tx, actor),
+            ours=identity.ghost_at(tx, raw.actor) is not None or acts.copy_at(tx, raw.ref) is not None,
+            seen=None if known is None else "live" if known.live else "deleted",
+            blocked=bool(follows.blocked_by(tx, actor, list(people))),
+            audience=frozenset(follows.audience_networks(tx, actor)),
+            aimed=frozenset(aimed),
+            present=frozenset(_present(tx, activity)),
+            ghosts=frozenset(g.ref.network for g in identity.ghosts_of(tx, actor)),
+            sinks=core.others(network),
+        )
+
+    async def _carry(self, activity: Activity, heard_at: float, channel: str, facts: Facts, attempt: int) -> list[Unit]:
+        """Posts, edits, likes, reposts and blocks: said on every network that routing names."""
+        core = self.core
+        where = destinations(facts)
+        if not where:
+            return [dropping(core, activity, "concerns-nobody", told=False)]
+        try:
+            account = await self.ghosts.account(activity.actor)
+        except Unreachable:
+            if attempt < PATIENCE:
+                raise
+            return [dropping(core, activity, "actor-unreachable", told=True)]
+        if account is None or account.mark:
+            return [dropping(core, activity, "actor-gone" if account is None else "copy-of-another-bridge", told=True)]
+        budget = Budget()
+        for network in sorted(where):
+            await self.ghosts.ensure(account, network)
+            try:
+                await self.threads.bring(activity, network, Budget(budget.left))
+            except Unreachable:
+                if attempt < PATIENCE:
+                    raise
+        return [lambda tx: self._say(tx, activity, heard_at, channel, where)]
+
+    def _say(self, tx: Tx, activity: Activity, heard_at: float, channel: str, where: Mapping[str, str]) -> None:
+        core, act = self.core, activity.act
+        if isinstance(act, Edit):
+            known = acts.find(tx, act.body.ref)
+            if known is None or not known.live or known.activity.actor != activity.actor:
+                note(core, tx, "dropped", activity, "not-yours" if known and known.live else "unknown-post")
+                return
+            acts.revise(tx, act.body.ref, Post(act.body), known.activity.at)
+        elif not acts.record(tx, activity, _target(activity), roots(tx, activity)):
+            return
+        note(core, tx, "heard", activity, channel)
+        for network, why in where.items():
+            if isinstance(act, React | Repost) and there_of(tx, act.target, network) is None:
+                note(core, tx, "dropped", activity, "target-not-there", network)
+                continue
+            note(core, tx, "carried", activity, why, network)
+            tell(core, tx, activity, network, heard_at)
+
+    async def _again(self, activity: Activity, heard_at: float, channel: str, attempt: int) -> list[Unit]:
+        """A post heard before: a newer version of what can be replaced is an edit, all else a repetition."""
+        core = self.core
+        known = await core.store.read(lambda tx: acts.find(tx, activity.ref))
+        body, old = body_of(activity), body_of(known.activity) if known else None
+        if body is None or old is None or body.at <= old.at:
+            return [dropping(core, activity, "known", told=False)]
+        name = f"{activity.ref.id}@{body.at:.0f}"
+        edit = replace(activity, ref=Ref(activity.ref.network, name[-2048:]), act=Edit(body))
+        return await self.plan(edit, heard_at, channel, attempt=attempt)
+
+    def _delete(self, tx: Tx, activity: Activity, heard_at: float, facts: Facts) -> None:
+        core = self.core
+        assert isinstance(activity.act, Delete)
+        target = activity.act.target
+        if target == activity.actor:
+            if facts.ghosts:
+                note(core, tx, "heard", activity, "account deleted")
+                self.following.depart(tx, activity.actor, "account deleted")
+            return
+        known = acts.find(tx, target)
+        if known is None:
+            # it may still be on its way here: it shall not come back to life
+            if facts.ghosts or facts.standing == "in":
+                acts.strike(tx, target, activity.actor, activity.at)
+            core.metrics.dropped.labels(activity.ref.network, "unknown-target").inc()
+            return
+        if known.activity.actor != activity.actor or not known.live:
+            note(core, tx, "dropped", activity, "known" if not known.live else "not-yours")
+            return
+        note(core, tx, "heard", activity, f"takes back {target.id}")
+        inner = known.activity.act
+        if isinstance(inner, Follow):
+            self.following.unfollow(tx, activity, inner.target, heard_at)
+        else:
+            if isinstance(inner, Block):
+                follows.unblock(tx, activity.actor, inner.target)
+            for network in sorted(acts.networks_with(tx, target)):
+                note(core, tx, "carried", activity, "copies", network)
+                tell(core, tx, activity, network, heard_at)
+        acts.strike(tx, target, activity.actor, activity.at)
+
+    async def _profile(self, activity: Activity, heard_at: float, facts: Facts) -> list[Unit]:
+        """A new profile: kept, and shown wherever the account has a ghost."""
+        core = self.core
+        assert isinstance(activity.act, Profile)
+        account = activity.act.account
+        if not facts.ghosts:
+            return [dropping(core, activity, "concerns-nobody", told=False)]
+        try:
+            # asked for again, since what its home shows now may be newer, and only home can vouch for an alias
+            account = await core.adapters[account.ref.network].account(account.ref) or account
+        except Unreachable:
+            old = await core.store.read(lambda tx: identity.account(tx, activity.actor))
+            account = replace(account, alias=old.alias, endpoint=account.endpoint or old.endpoint) if old else account
+        shown = replace(activity, act=Profile(account))
+
+        def unit(tx: Tx) -> None:
+            if identity.account(tx, activity.actor) == account:
+                return
+            identity.save_account(tx, account, core.now())
+            note(core, tx, "heard", activity, "profile")
+            for network in sorted(facts.ghosts):
+                tell(core, tx, shown, network, heard_at)
+
+        return [unit]
+
+
+PATIENCE = 6
+"""Attempts for which an activity waits for what it refers to; then it goes without."""
+
+
+def _target(activity: Activity) -> Ref | None:
+    match activity.act:
+        case Post(body):
+            return body.reply_to
+        case React(target) | Repost(target) | Follow(target) | Block(target):
+            return target
+        case _:
+            return None
+
+
+def _present(tx: Tx, activity: Activity) -> set[str]:
+    """Networks where what the activity is about can be seen."""
+    match activity.act:
+        case Edit(body):
+            return acts.networks_with(tx, body.ref)
+        case Delete(target):
+            return acts.networks_with(tx, target)
+        case React(target) | Repost(target):
+            return acts.networks_with(tx, target) | {target.network}
+        case Block(target):
+            return {target.network}
+        case _:
+            return set()

@@ -1,0 +1,145 @@
+"""Station 2: decide and translate.
+
+Envelopes of one signer are taken in order, those of different signers side by side. For each: decode, resolve
+our own ids, ask policy and routing (reads), then fetch and mint what is missing (I/O that may be repeated), then
+one transaction that says it everywhere and marks the envelope done. A crash before that transaction does it all
+again; after it, never.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from bridged.acting import Acting
+from bridged.adapter import Busy, Malformed, Unreachable
+from bridged.chores import Chores
+from bridged.core import Core
+from bridged.following import Wait
+from bridged.ghosts import Ghosts
+from bridged.lanes import Lanes
+from bridged.model import HOME, Activity
+from bridged.retry import delay
+from bridged.seams import seam
+from bridged.store import inboxes
+from bridged.store.engine import Tx
+from bridged.threads import Threads
+
+PARALLEL = 32
+BATCH = 200
+ATTEMPTS = 8
+"""How often a look-up that got no answer is repeated before the activity goes on without it."""
+
+
+class Bridge:
+    def __init__(self, core: Core) -> None:
+        self.core = core
+        self.ghosts = Ghosts(core)
+        self.threads = Threads(core, self.ghosts)
+        self.chores = Chores(core, self.ghosts, self.threads)
+        self.acting = Acting(core, self.ghosts, self.threads)
+        self._lanes = Lanes(PARALLEL)
+        self._busy: set[int] = set()
+
+    async def run(self) -> None:
+        """Takes what has arrived, until cancelled."""
+        while True:
+            self.core.inbox_wake.clear()
+            try:
+                found = await self.start()
+                due = await self.core.store.read(inboxes.next_due)
+            except Busy as e:
+                self.core.log.warning("bridge_waits_for_store", why=e.why)
+                await asyncio.sleep(1)
+                continue
+            wait = 1.0 if due is None else min(1.0, max(0.02, due - self.core.now()))
+            if found == 0 or len(self._busy) >= BATCH:
+                try:
+                    async with asyncio.timeout(wait):
+                        await self.core.inbox_wake.wait()
+                except TimeoutError:
+                    pass
+
+    async def step(self) -> int:
+        """For tests: takes everything due now, and says how many envelopes there were."""
+        count = await self.start()
+        await self.drain()
+        return count
+
+    async def start(self) -> int:
+        room = BATCH * 2 - len(self._busy)
+        if room <= 0:
+            return 0
+        now = self.core.now()
+        rows = await self.core.store.read(lambda tx: inboxes.due(tx, now, min(BATCH, room), self._busy))
+        for row in rows:
+            self._busy.add(row.id)
+            self._lanes.add(row.envelope.signer, lambda r=row: self._take(r))
+        return len(rows)
+
+    async def drain(self) -> None:
+        await self._lanes.drain()
+
+    async def stop(self) -> None:
+        await self._lanes.stop()
+
+    async def _take(self, row: inboxes.Row) -> None:
+        try:
+            await self._one(row)
+        except Unreachable as e:
+            self.core.log.info("bridge_retry", envelope=row.envelope.id, why=str(e), attempt=row.attempt)
+            due = self.core.now() + delay(row.attempt)
+            await self._settle(lambda tx: inboxes.later(tx, row.id, due))
+        except Wait as e:
+            due = self.core.now() + e.seconds
+            await self._settle(lambda tx: inboxes.later(tx, row.id, due))
+        except Busy as e:
+            self.core.log.warning("bridge_waits_for_store", why=e.why)
+            await asyncio.sleep(1)
+        except Exception:
+            # one bad envelope must not stop the others; it is tried again, then set aside for a person to see
+            self.core.log.exception("bridge_failed", network=row.envelope.network, envelope=row.envelope.id)
+            if row.attempt >= ATTEMPTS:
+                self.core.metrics.dropped.labels(row.envelope.network, "internal-error").inc()
+                await self._settle(lambda tx: inboxes.settle(tx, row.id, "dead"))
+            else:
+                due = self.core.now() + delay(row.attempt)
+                await self._settle(lambda tx: inboxes.later(tx, row.id, due))
+        finally:
+            self._busy.discard(row.id)
+            self.core.inbox_wake.set()
+
+    async def _settle(self, unit: Callable[[Tx], None]) -> None:
+        try:
+            await self.core.store.write(unit)
+        except Busy as e:
+            self.core.log.warning("bridge_waits_for_store", why=e.why)
+
+    async def _one(self, row: inboxes.Row) -> None:
+        envelope = row.envelope
+        if envelope.network == HOME:
+            if await self.chores.do(envelope):
+                await self.core.store.write(lambda tx: inboxes.settle(tx, row.id))
+            return
+        adapter = self.core.adapters.get(envelope.network)
+        if adapter is None:  # its adapter was switched off: it waits
+            await self.core.store.write(lambda tx: inboxes.later(tx, row.id, self.core.now() + 3600))
+            return
+        activities: list[Activity]
+        try:
+            activities = list(adapter.decode(envelope))
+        except Malformed as e:
+            activities = []
+            self.core.metrics.dropped.labels(envelope.network, e.reason).inc()
+            self.core.log.info("envelope_malformed", envelope=envelope.id, reason=e.reason)
+        units: list[Callable[[Tx], None]] = []
+        for activity in activities:
+            units += await self.acting.plan(activity, envelope.received_at, envelope.channel, attempt=row.attempt)
+        seam("bridge.prepared")
+
+        def unit(tx: Tx) -> None:
+            for each in units:
+                each(tx)
+            inboxes.settle(tx, row.id)
+            tx.on_commit(self.core.outbox_wake.set)
+
+        await self.core.store.write(unit)
+        seam("bridge.committed")

@@ -1,0 +1,144 @@
+"""Work the bridge gives itself, as envelopes from its own pseudo-network: so it survives a crash like all else.
+
+join      an account is bridged from now on
+leave     an account is no longer bridged: every copy is deleted, page by page, then its ghosts
+backfill  an account got its first follower over there: its recent posts are shown, nobody is told
+"""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+from bridged.adapter import Envelope, Unreachable
+from bridged.core import BOT, Core
+from bridged.ghosts import Ghosts
+from bridged.model import HOME, Activity, Delete, Follow, Post, Ref
+from bridged.store import acts, follows, identity, inboxes, ledger
+from bridged.store.engine import Tx
+from bridged.tell import tell
+from bridged.threads import Budget, Threads, resolve
+
+PAGE = 50
+RECENT = 20
+
+
+@dataclass(frozen=True)
+class Chore:
+    do: Literal["join", "leave", "backfill"]
+    account: Ref
+    to: str = ""
+
+
+def order(tx: Tx, chore: Chore, now: float) -> None:
+    """Puts a chore into the inbox."""
+    body = msgspec.json.encode(chore)
+    name = hashlib.sha256(body + repr(now).encode()).hexdigest()
+    inboxes.add(tx, Envelope(HOME, name, body, "chore", Ref(HOME, str(chore.account)[:2000]), now))
+
+
+class Chores:
+    def __init__(self, core: Core, ghosts: Ghosts, threads: Threads) -> None:
+        self.core, self.ghosts, self.threads = core, ghosts, threads
+
+    async def do(self, envelope: Envelope) -> bool:
+        """Does one chore, or one page of it; False when there is more to do. Raises Unreachable."""
+        chore = msgspec.json.decode(envelope.body, type=Chore)
+        self.core.log.info("chore", do=chore.do, account=str(chore.account))
+        match chore.do:
+            case "join":
+                await self._join(chore.account)
+                return True
+            case "leave":
+                return await self._leave(chore.account)
+            case "backfill":
+                await self._backfill(chore.account, chore.to)
+                return True
+
+    async def _join(self, ref: Ref) -> None:
+        """Ghosts on every other network; where an account is heard only by its followers, the bot follows it."""
+        core = self.core
+        account = await self.ghosts.account(ref)
+        if account is None:
+            return
+        for network in sorted(core.others(ref.network)):
+            await self.ghosts.ensure(account, network)
+        if core.adapters[ref.network].capabilities.hearing == "push":
+            await self.ghosts.ensure(core.bot(), ref.network)
+
+            def unit(tx: Tx) -> None:
+                if follows.state_of(tx, BOT, ref) is None:
+                    now = core.now()
+                    follow = Activity(Ref(HOME, f"follow:{ref.network}:{ref.id}"[:2000]), BOT, now, Follow(ref))
+                    acts.record(tx, follow, ref)
+                    follows.put(tx, BOT, ref, follow.ref, "asked", now)
+                    tell(core, tx, follow, ref.network, now)
+                    tx.on_commit(core.outbox_wake.set)
+
+            await core.store.write(unit)
+        core.ears.touch()
+
+    async def _leave(self, ref: Ref) -> bool:
+        """One page of deletes; the farewell once nothing is left."""
+        core = self.core
+
+        def unit(tx: Tx) -> bool:
+            now = core.now()
+            left = 0
+            for ghost in identity.ghosts_of(tx, ref):
+                network = ghost.ref.network
+                for known in acts.origins_with_copies(tx, ref, network, PAGE):
+                    origin = known.activity.ref
+                    gone = Activity(Ref(origin.network, f"{origin.id}#withdrawn"[:2048]), ref, now, Delete(origin))
+                    for other in acts.networks_with(tx, origin):
+                        tell(core, tx, gone, other, now)
+                    acts.strike(tx, origin, ref, now)
+                    left += 1
+            if left:
+                return False
+            for ghost in identity.ghosts_of(tx, ref):
+                name = f"{ref.id}#left:{ghost.ref.network}:{now}"
+                farewell = Activity(Ref(ref.network, name[-2048:]), ref, now, Delete(ref))
+                tell(core, tx, farewell, ghost.ref.network, now)
+                identity.end_ghost(tx, ghost)
+            self._unfollow(tx, ref, now)
+            follows.forget(tx, ref)
+            ledger.write(tx, now, "left", ref, actor=ref)
+            tx.on_commit(core.ears.touch)
+            return True
+
+        done = await core.store.write(unit)
+        core.outbox_wake.set()
+        return done
+
+    def _unfollow(self, tx: Tx, ref: Ref, now: float) -> None:
+        """Whoever of ours followed the account over there stops."""
+        core = self.core
+        network = ref.network
+        for other in [HOME, *sorted(core.others(network))]:
+            for follower in follows.followers(tx, ref, other) + follows.asking(tx, ref, other):
+                made = follows.refs_of(tx, follower).get(ref)
+                if made is None or network not in acts.networks_with(tx, made):
+                    continue
+                undo = Activity(Ref(made.network, f"{made.id}#withdrawn"[:2048]), follower, now, Delete(made))
+                follows.drop(tx, follower, ref)
+                tell(core, tx, undo, network, now)
+                acts.strike(tx, made, follower, now)
+
+    async def _backfill(self, ref: Ref, network: str) -> None:
+        core = self.core
+        if not await core.store.read(lambda tx: core.may(tx, ref)):
+            return
+        try:
+            envelopes = await core.adapters[ref.network].recent(ref, RECENT)
+        except Unreachable:
+            return
+        found: list[Activity] = []
+        for envelope in envelopes:
+            found += [a for a in self.threads.read(envelope) if isinstance(a.act, Post) and a.actor == ref]
+        for activity in sorted(found, key=lambda a: a.at)[-RECENT:]:
+            known = await core.store.read(lambda tx, a=activity: acts.find(tx, a.ref))
+            if known is None:
+                settled = await core.store.read(lambda tx, a=activity: resolve(tx, a))
+                await self.threads.show(settled, network, Budget())

@@ -1,0 +1,106 @@
+"""What the stations share: settings, store, keys, metrics, the adapters, and whom to listen for."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from bridged.adapter import Heard, Sink
+from bridged.config import Settings
+from bridged.keys import KeyRing
+from bridged.metrics import Metrics
+from bridged.model import HOME, Account, Ref
+from bridged.store import follows, identity
+from bridged.store.engine import Store, Tx
+
+BOT = Ref(HOME, "bot")
+
+
+class Ears:
+    """Whom each network's adapter listens for, kept in memory and read anew when it has changed."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._heard: dict[str, Heard] = {}
+        self._stale = asyncio.Event()
+        self._changed = asyncio.Condition()
+
+    def touch(self) -> None:
+        """Follows, members or ghosts have changed."""
+        self._stale.set()
+
+    def of(self, network: str) -> Heard:
+        return self._heard.get(network, Heard())
+
+    async def refresh(self, networks: Mapping[str, object]) -> None:
+        self._stale.clear()
+        new = await self._store.read(lambda tx: {n: _heard(tx, n) for n in networks})
+        if new != self._heard:
+            self._heard = new
+            async with self._changed:
+                self._changed.notify_all()
+
+    async def run(self, networks: Mapping[str, object]) -> None:
+        while True:
+            await self._stale.wait()
+            await self.refresh(networks)
+
+    async def change(self, network: str, since: Heard) -> Heard:
+        async with self._changed:
+            await self._changed.wait_for(lambda: self.of(network) != since)
+        return self.of(network)
+
+
+def _heard(tx: Tx, network: str) -> Heard:
+    states = {ref.id: state for ref, state, _ in identity.members_of(tx, network)}
+    wanted = {i for i in follows.wanted(tx, network) if states.get(i) != "out"}
+    return Heard(
+        full=frozenset(wanted | {i for i, state in states.items() if state == "in"}),
+        known=frozenset(identity.owners(tx, network)),
+        ghosts=frozenset(identity.live_refs(tx, network)),
+    )
+
+
+@dataclass
+class Core:
+    settings: Settings
+    store: Store
+    keys: KeyRing
+    metrics: Metrics = field(default_factory=Metrics)
+    clock: Callable[[], float] = time.time
+    adapters: dict[str, Sink] = field(default_factory=dict[str, Sink])
+    log: Any = field(default_factory=lambda: structlog.get_logger("bridged"))
+
+    def __post_init__(self) -> None:
+        self.ears = Ears(self.store)
+        self.inbox_wake = asyncio.Event()
+        self.outbox_wake = asyncio.Event()
+
+    def now(self) -> float:
+        return self.clock()
+
+    def consent(self, network: str) -> str:
+        """open, opt-in or listed."""
+        return self.settings.consent_of(network)
+
+    def answers(self, network: str) -> str:
+        """bridge, digest or drop."""
+        return self.settings.answers_of(network)
+
+    def bot(self) -> Account:
+        s = self.settings
+        return Account(BOT, s.bot.username, name=s.bot.name, url=s.base_url, uri=s.base_url, bot=True)
+
+    def others(self, network: str) -> frozenset[str]:
+        """Every network but this one."""
+        return frozenset(self.adapters) - {network}
+
+    def may(self, tx: Tx, ref: Ref) -> bool:
+        """Whether what this account does in public may be carried to other networks."""
+        if ref == BOT:
+            return True
+        standing = identity.standing(tx, ref)
+        return standing == "in" or (standing is None and self.consent(ref.network) == "open")

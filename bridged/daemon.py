@@ -1,0 +1,217 @@
+"""The composition root: wires the parts, starts them in order, and takes them down again."""
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aiohttp import web
+
+from bridged import __version__, config, keys, registry
+from bridged.adapter import Site, Unreachable
+from bridged.bridge import Bridge
+from bridged.chores import Chore, order
+from bridged.config import Settings
+from bridged.core import BOT, Core
+from bridged.egress import Egress
+from bridged.host import AdapterHost
+from bridged.model import Ref
+from bridged.outbox import Outbox
+from bridged.store import identity, settings as kept
+from bridged.store.engine import Store, Tx, url_of
+from bridged.store.upgrade import CORE
+from bridged.web import app as webapp
+
+DRAIN = 8.0
+"""Seconds that work in hand may take once we are told to stop."""
+
+
+class Refuse(Exception):
+    """The daemon does not start; the message says what is wrong and what to do."""
+
+
+class Daemon:
+    """One running bridge. `open` brings up store and adapters; `serve` listens; tests step the stations instead."""
+
+    def __init__(self, settings: Settings, env: Mapping[str, str] = os.environ) -> None:
+        self.settings = settings
+        config.check_networks(settings, registry.networks())
+        ring = keys.load(settings.secret.file, settings.secret.env, env, make=True)
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        self.core = Core(settings, Store(url_of(settings.store, settings.data_dir)), ring)
+        self.bridge = Bridge(self.core)
+        self.outbox = Outbox(self.core)
+        self.http = Egress(
+            user_agent=f"bridged/{__version__} (+{settings.base_url})",
+            count=lambda reason: self.core.metrics.egress.labels(reason).inc(),
+            allow=settings.egress.allow,
+            ports=settings.egress.ports,
+        )
+        self.ready = False
+
+    async def open(self) -> None:
+        """Database, migrations, adapters, ghosts of the bot. Raises Refuse, Busy, ConfigError, SecretError."""
+        core = self.core
+        await core.store.open()
+        await core.store.migrate(CORE, "bridged_version")
+        await self._same_bridge()
+        s = self.settings
+        site = Site(
+            s.domain, s.handle_domain, s.base_url, __version__, s.bot.username, s.bot.name or s.bot.username, s.data_dir
+        )
+        for network in s.adapters or registry.networks():
+            adapter = registry.load(network)
+            host = AdapterHost(core, network, self.bridge.ghosts, self.http, site)
+            core.adapters[network] = adapter(config.adapter_config(s, network, adapter.config_type), host)
+            if adapter.migrations is not None:
+                await core.store.migrate(adapter.migrations, f"{network}_version")
+        for adapter in core.adapters.values():
+            await adapter.start()
+        bot = core.bot()
+        await core.store.write(lambda tx: identity.save_account(tx, bot, core.now()))
+        for network in core.adapters:
+            await self.bridge.ghosts.ensure(bot, network)
+        await core.ears.refresh(core.adapters)
+
+    async def _same_bridge(self) -> None:
+        """Refuses a database that belongs to another domain or another secret."""
+        core, domain = self.core, self.settings.domain
+
+        def unit(tx: Tx) -> tuple[str | None, bytes | None]:
+            return kept.get(tx, "domain"), kept.sealed(tx, "bridge", "proof")
+
+        old, proof = await core.store.read(unit)
+        if old is not None and old != domain:
+            raise Refuse(
+                f"this database belongs to {old}, the config says {domain}: every id and handle made so far is under"
+                f" {old} and would break. Put `domain: {old}` back, or start with another data_dir or store."
+            )
+        if proof is not None:
+            core.keys.unseal("bridge/proof", proof)
+        sealed = core.keys.seal("bridge/proof", b"bridged")
+
+        def first(tx: Tx) -> None:
+            kept.put(tx, "domain", domain)
+            kept.seal(tx, "bridge", "proof", sealed)
+
+        await core.store.write(first)
+
+    async def listed(self) -> None:
+        """Brings the accounts named in the settings in, and those no longer named out. Repeats what got no answer."""
+        core, missing = self.core, list(self.settings.accounts)
+        resolved: set[Ref] = set()
+        while True:
+            for entry in list(missing):
+                network, _, name = entry.partition(":")
+                try:
+                    ref = await core.adapters[network].find(name) if network in core.adapters else None
+                except Unreachable as e:
+                    core.log.warning("account_unreachable", account=entry, why=str(e))
+                    continue
+                missing.remove(entry)
+                if ref is None:
+                    core.log.error("account_not_found", account=entry, mend="correct or remove it in `accounts`")
+                    continue
+                resolved.add(ref)
+                await core.store.write(lambda tx, r=ref: join(core, tx, r, "config"))
+            if not missing:
+                break
+            await asyncio.sleep(60)
+
+        def tidy(tx: Tx) -> None:
+            for ref, state, by in identity.members_of(tx):
+                if state == "in" and by == "config" and ref not in resolved:
+                    leave(core, tx, ref, "config")
+
+        await core.store.write(tidy)
+
+    async def run(self, announce: Callable[["Daemon"], None] = lambda _: None) -> None:
+        """Runs until SIGTERM or SIGINT; then work in hand is finished, within ten seconds in all."""
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        runner: web.AppRunner | None = None
+        tasks: list[asyncio.Task[Any]] = []
+        try:
+            await self.open()
+            runner = web.AppRunner(webapp.build(self.core, lambda: self.ready), access_log=None, shutdown_timeout=2.0)
+            await runner.setup()
+            listen = self.settings.listen
+            await web.TCPSite(runner, listen.host, listen.port, reuse_address=True).start()
+            tasks = [asyncio.create_task(job, name=name) for name, job in self._jobs()]
+            self.ready = True
+            self.core.log.info("ready", listen=str(listen), networks=sorted(self.core.adapters))
+            announce(self)
+            await stop.wait()
+            self.core.log.info("stopping")
+        finally:
+            self.ready = False
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            if runner is not None:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(2.5):
+                        await runner.cleanup()
+            await self.close()
+            self.core.log.info("stopped")
+
+    def _jobs(self) -> "list[tuple[str, Any]]":
+        core = self.core
+        return [
+            ("bridge", self._for_ever("bridge", self.bridge.run)),
+            ("outbox", self._for_ever("outbox", self.outbox.run)),
+            ("ears", self._for_ever("ears", lambda: core.ears.run(core.adapters))),
+            ("listed", self._for_ever("listed", self.listed, again=False)),
+            *((n, self._for_ever(n, a.run)) for n, a in core.adapters.items()),
+        ]
+
+    async def _for_ever(self, name: str, job: Callable[[], Any], *, again: bool = True) -> None:
+        """Runs a job; what it raises is logged, and it is run again after a while."""
+        pause = 1.0
+        while True:
+            started = self.core.now()
+            try:
+                await job()
+            except asyncio.CancelledError:
+                raise
+            except Exception:
+                self.core.log.exception("job_failed", job=name, again_in=pause)
+            else:
+                if not again:
+                    return
+            pause = 1.0 if self.core.now() - started > 300 else min(pause * 2, 60.0)
+            await asyncio.sleep(pause)
+
+    async def close(self) -> None:
+        """Lets work in hand end, then closes everything."""
+        try:
+            async with asyncio.timeout(DRAIN / 2):
+                await self.bridge.drain()
+                await self.outbox.drain()
+        except TimeoutError:
+            await self.bridge.stop()
+            await self.outbox.stop()
+        await self.http.close()
+        await self.core.store.close()
+
+
+def join(core: Core, tx: Tx, ref: Ref, by: str) -> None:
+    """The account is bridged from now on, on the word of the operator (`operator`, `config`)."""
+    if identity.standing(tx, ref) != "in":
+        identity.set_standing(tx, ref, "in", by, core.now())
+    order(tx, Chore("join", ref), core.now())
+    tx.on_commit(core.inbox_wake.set)
+    tx.on_commit(core.ears.touch)
+
+
+def leave(core: Core, tx: Tx, ref: Ref, by: str) -> None:
+    """The account is bridged no longer, and its copies are deleted."""
+    assert ref != BOT
+    identity.set_standing(tx, ref, "out", by, core.now())
+    order(tx, Chore("leave", ref), core.now())
+    tx.on_commit(core.inbox_wake.set)
+    tx.on_commit(core.ears.touch)

@@ -1,0 +1,212 @@
+"""Follows across networks, and membership: following the bot is how a person asks to be bridged."""
+
+from collections.abc import Callable
+
+from bridged.adapter import Unreachable
+from bridged.chores import Chore, order
+from bridged.core import BOT, Core
+from bridged.ghosts import Ghosts
+from bridged.model import Accept, Activity, Delete, Follow, FollowList, Ref, Reject
+from bridged.notes import Unit, dropping, note
+from bridged.policy import Facts, refuse
+from bridged.store import acts, follows, identity
+from bridged.store.engine import Tx
+from bridged.tell import tell
+
+CONFIRM = 600.0
+"""Seconds after which a follow list that lost more than half is believed."""
+SMALL = 4
+"""A list of fewer follows may shrink as it likes."""
+
+
+class Wait(Exception):
+    """To be looked at again after `seconds`."""
+
+    def __init__(self, seconds: float, why: str) -> None:
+        super().__init__(why)
+        self.seconds = seconds
+
+
+class Following:
+    def __init__(self, core: Core, ghosts: Ghosts) -> None:
+        self.core, self.ghosts = core, ghosts
+
+    async def follow(self, activity: Activity, heard_at: float, facts: Facts) -> list[Unit]:
+        """Somebody wants to hear somebody at home elsewhere."""
+        core = self.core
+        assert isinstance(activity.act, Follow)
+        actor, target = activity.actor, activity.act.target
+        if target.network == actor.network:
+            return [dropping(core, activity, "concerns-nobody", told=False)]
+        account = await self.ghosts.account(actor)
+        if account is None or account.mark:
+            return [dropping(core, activity, "actor-gone", told=True)]
+        if target == BOT:
+            return [lambda tx: self._join(tx, activity, heard_at, facts)]
+        if not await core.store.read(lambda tx: core.may(tx, target)):
+            return [lambda tx: self._refuse(tx, activity, heard_at, "no-consent")]
+        told = facts.standing == "in" or facts.consent == "open" or facts.answers == "bridge"
+        if told:
+            await self.ghosts.ensure(account, target.network)
+            await self.ghosts.account(target)
+        return [lambda tx: self._follow(tx, activity, heard_at, told=told)]
+
+    def _follow(self, tx: Tx, activity: Activity, heard_at: float, *, told: bool) -> None:
+        core = self.core
+        assert isinstance(activity.act, Follow)
+        actor, target = activity.actor, activity.act.target
+        if not acts.record(tx, activity, target):
+            return
+        there = core.adapters[target.network].capabilities
+        asked = there.follows == "request" and told
+        first = not follows.followers(tx, target, actor.network, limit=1)
+        if asked and follows.state_of(tx, actor, target) == "live":
+            asked = False
+        follows.put(tx, actor, target, activity.ref, "asked" if asked else "live", core.now())
+        note(core, tx, "heard", activity, f"follows {target}")
+        if not asked:
+            self._accept(tx, activity, target, heard_at)
+        if told:
+            note(core, tx, "carried", activity, "answer", target.network)
+            tell(core, tx, activity, target.network, heard_at)
+        if first:
+            order(tx, Chore("backfill", target, actor.network), core.now())
+            tx.on_commit(core.inbox_wake.set)
+        tx.on_commit(core.ears.touch)
+
+    def _accept(self, tx: Tx, follow: Activity, target: Ref, heard_at: float) -> None:
+        """Grants a follow in the name of whom it is aimed at, where its network expects an answer."""
+        if self.core.adapters[follow.actor.network].capabilities.follows == "request":
+            ref = Ref(target.network, f"accept:{follow.ref.network}:{follow.ref.id}"[:2048])
+            accept = Activity(ref, target, heard_at, Accept(follow.ref))
+            tell(self.core, tx, accept, follow.actor.network, heard_at)
+
+    def _refuse(self, tx: Tx, follow: Activity, heard_at: float, why: str) -> None:
+        core = self.core
+        assert isinstance(follow.act, Follow)
+        target = follow.act.target
+        acts.record(tx, follow, target)
+        note(core, tx, "dropped", follow, why)
+        network = follow.actor.network
+        known = identity.ghost_for(tx, target, network) is not None
+        if known and core.adapters[network].capabilities.follows == "request":
+            ref = Ref(target.network, f"reject:{follow.ref.network}:{follow.ref.id}"[:2048])
+            tell(core, tx, Activity(ref, target, heard_at, Reject(follow.ref)), network, heard_at)
+
+    def _join(self, tx: Tx, activity: Activity, heard_at: float, facts: Facts) -> None:
+        core, actor = self.core, activity.actor
+        if facts.consent == "listed" and facts.standing != "in":
+            self._refuse(tx, activity, heard_at, "not-listed")
+            return
+        if not acts.record(tx, activity, BOT):
+            return
+        now = core.now()
+        note(core, tx, "heard", activity, "follows the bot: bridged from now on")
+        if facts.standing != "in":
+            identity.set_standing(tx, actor, "in", "person", now)
+        follows.put(tx, actor, BOT, activity.ref, "live", now)
+        self._accept(tx, activity, BOT, heard_at)
+        order(tx, Chore("join", actor), now)
+        tx.on_commit(core.inbox_wake.set)
+        tx.on_commit(core.ears.touch)
+
+    def depart(self, tx: Tx, actor: Ref, why: str) -> None:
+        """The account is bridged no longer: nothing more leaves, and what was made is deleted."""
+        core = self.core
+        identity.set_standing(tx, actor, "out", "person", core.now())
+        order(tx, Chore("leave", actor), core.now())
+        core.log.info("leaves", account=str(actor), why=why)
+        tx.on_commit(core.inbox_wake.set)
+        tx.on_commit(core.ears.touch)
+
+    def unfollow(self, tx: Tx, activity: Activity, target: Ref, heard_at: float) -> None:
+        """A follow is taken back. `activity` is the Delete of it."""
+        core = self.core
+        follows.drop(tx, activity.actor, target)
+        if target == BOT:
+            if identity.standing(tx, activity.actor) == "in":
+                self.depart(tx, activity.actor, "unfollowed the bot")
+            return
+        assert isinstance(activity.act, Delete)
+        if target.network in acts.networks_with(tx, activity.act.target):
+            tell(core, tx, activity, target.network, heard_at)
+        elif core.adapters[target.network].capabilities.follows == "open":
+            # whole lists are sent there, so the follow left no copy under its own name
+            tell(core, tx, activity, target.network, heard_at)
+        tx.on_commit(core.ears.touch)
+
+    def answer(self, activity: Activity, heard_at: float) -> Unit:
+        """An Accept or Reject of a follow that one of ours sent."""
+
+        def unit(tx: Tx) -> None:
+            core, act = self.core, activity.act
+            assert isinstance(act, Accept | Reject)
+            known = acts.find(tx, act.target)
+            if known is None or not isinstance(known.activity.act, Follow):
+                core.metrics.dropped.labels(activity.ref.network, "unknown-target").inc()
+                return
+            follower, target = known.activity.actor, known.activity.act.target
+            if target != activity.actor:
+                note(core, tx, "dropped", activity, "not-yours")
+                return
+            if isinstance(act, Accept):
+                follows.grant(tx, follower, target)
+            else:
+                follows.drop(tx, follower, target)
+            note(core, tx, "heard", activity, f"answers the follow by {follower}")
+            adapter = core.adapters.get(follower.network)
+            if adapter is not None and adapter.capabilities.follows == "request":
+                tell(core, tx, activity, follower.network, heard_at)
+            tx.on_commit(core.ears.touch)
+
+        return unit
+
+    async def whole_list(
+        self,
+        activity: Activity,
+        heard_at: float,
+        attempt: int,
+        facts_of: Callable[[Tx, Activity], tuple[Activity, Facts]],
+    ) -> list[Unit]:
+        """A list that replaces all earlier ones: the difference to what is on record, as follows and unfollows.
+
+        Raises Wait the first time a list lost more than half: clients are known to send empty ones by mistake.
+        """
+        core = self.core
+        assert isinstance(activity.act, FollowList)
+        actor = activity.actor
+        had = await core.store.read(lambda tx: follows.refs_of(tx, actor))
+        had = {t: ref for t, ref in had.items() if t.network != actor.network}
+        want = [t for t in activity.act.targets if t.network != actor.network]
+        lost = [t for t in had if t not in want]
+        if len(had) >= SMALL and len(lost) * 2 > len(had) and attempt == 0:
+            raise Wait(CONFIRM, "a follow list lost more than half of its names")
+        units: list[Unit] = []
+        for target in want:
+            if target in had:
+                continue
+            ref = Ref(actor.network, f"{activity.ref.id}:{target.network}:{target.id}"[:2048])
+            raw = Activity(ref, actor, activity.at, Follow(target))
+            _, facts = await core.store.read(lambda tx, r=raw: facts_of(tx, r))
+            if refuse(facts) is None:
+                try:
+                    units += await self.follow(raw, heard_at, facts)
+                except Unreachable:
+                    core.log.info("follow_target_unreachable", target=str(target))
+        for target in lost:
+            ref = Ref(actor.network, f"{activity.ref.id}:-{target.network}:{target.id}"[:2048])
+            gone = Activity(ref, actor, activity.at, Delete(had[target]))
+
+            def unit(tx: Tx, gone: Activity = gone, target: Ref = target, made: Ref = had[target]) -> None:
+                note(core, tx, "heard", gone, f"unfollows {target}")
+                self.unfollow(tx, gone, target, heard_at)
+                acts.strike(tx, made, actor, activity.at)
+
+            units.append(unit)
+
+        def whole(tx: Tx) -> None:
+            if follows.newer_list(tx, actor, activity.ref, activity.at):
+                for each in units:
+                    each(tx)
+
+        return [whole]

@@ -1,0 +1,115 @@
+"""Accounts and the ghosts that stand for them: fetched, minted and looked up when somebody needs them."""
+
+import asyncio
+
+from bridged.adapter import Unreachable
+from bridged.core import BOT, Core
+from bridged.model import HOME, Account, Activity, Ghost, Profile, Ref
+from bridged.store import identity, ledger
+from bridged.store.engine import Tx
+from bridged.tell import tell
+
+FRESH = 7 * 86400.0
+"""Seconds after which a stored account is asked for again."""
+LOOKUP = 8.0
+"""Seconds a look-up by name may take in all."""
+
+
+class Ghosts:
+    """Get-or-create for accounts and ghosts. All of it is I/O first, then one transaction; doing it twice is harmless."""
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+
+    async def account(self, ref: Ref) -> Account | None:
+        """The account, from the store or its home; None when it is gone. Raises Unreachable if never seen."""
+        core = self.core
+        if ref == BOT:
+            return core.bot()
+        known, age = await core.store.read(
+            lambda tx: (identity.account(tx, ref), identity.account_age(tx, ref, core.now()))
+        )
+        if known is not None and age is not None and age < FRESH:
+            return known
+        adapter = core.adapters.get(ref.network)
+        if adapter is None:
+            return known
+        try:
+            found = await adapter.account(ref)
+        except Unreachable:
+            if known is None:
+                raise
+            return known
+        if found is None:
+            return None
+        await core.store.write(lambda tx: identity.save_account(tx, found, core.now()))
+        return found
+
+    async def ensure(self, account: Account, network: str) -> Ghost:
+        """The ghost of `account` on `network`; made, with its profile told there, if there is none.
+
+        Consent is the caller's business.
+        """
+        core = self.core
+        known = await core.store.read(lambda tx: identity.ghost_for(tx, account.ref, network))
+        if known is not None:
+            return known
+
+        async def taken(handle: str) -> bool:
+            return await core.store.read(lambda tx: identity.handle_taken(tx, network, handle))
+
+        ghost = await core.adapters[network].mint(account, taken)
+
+        def unit(tx: Tx) -> Ghost:
+            again = identity.ghost_for(tx, account.ref, network)
+            if again is not None:
+                return again
+            now = core.now()
+            if identity.account(tx, account.ref) is None or account.ref.network == HOME:
+                identity.save_account(tx, account, now)
+            identity.add_ghost(tx, ghost, now)
+            ledger.write(tx, now, "minted", account.ref, actor=account.ref, to=network, ref=ghost.ref)
+            tell(core, tx, Activity(account.ref, account.ref, now, Profile(account)), network, now)
+            tx.on_commit(core.ears.touch)
+            tx.on_commit(core.outbox_wake.set)
+            return ghost
+
+        return await core.store.write(unit)
+
+    async def wanted(self, ref: Ref, network: str) -> Ghost | None:
+        """The ghost of somebody named in passing: made if they may be bridged; None if not, or not to be had."""
+        core = self.core
+        known = await core.store.read(lambda tx: identity.ghost_for(tx, ref, network))
+        if known is not None or ref.network not in core.adapters:
+            return known
+        if not await core.store.read(lambda tx: core.may(tx, ref)):
+            return None
+        try:
+            account = await self.account(ref)
+        except Unreachable:
+            return None
+        if account is None or account.mark:
+            return None
+        return await self.ensure(account, network)
+
+    async def lookup(self, name: str, network: str) -> tuple[Ghost, Account] | None:
+        """The account called `name` on any other network, and its ghost on `network`, where consent allows.
+
+        Raises Unreachable when somewhere no answer came and nobody else knew it.
+        """
+        silent = False
+        for other in sorted(self.core.others(network)):
+            try:
+                async with asyncio.timeout(LOOKUP):
+                    ref = await self.core.adapters[other].find(name)
+                    if ref is None or not await self.core.store.read(lambda tx, r=ref: self.core.may(tx, r)):
+                        continue
+                    account = await self.account(ref)
+                    if account is None or account.mark:
+                        continue
+                    return await self.ensure(account, network), account
+            except (Unreachable, TimeoutError):
+                silent = True
+        if silent:
+            raise Unreachable(f"no answer about {name}")
+        return None

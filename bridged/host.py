@@ -1,0 +1,129 @@
+"""What one adapter sees of the bridge: the `Host` of the contract, over the stations and the store."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+from bridged import inbox
+from bridged.adapter import Envelope, Heard, Http, Site, Tx
+from bridged.core import Core
+from bridged.ghosts import Ghosts
+from bridged.model import Account, Copy, Ghost, Ref
+from bridged.store import acts, follows, identity, inboxes, settings
+from bridged.store.engine import Tx as StoreTx
+
+T = TypeVar("T")
+
+
+class AdapterHost:
+    def __init__(self, core: Core, network: str, ghosts: Ghosts, http: Http, site: Site) -> None:
+        self._core, self._network, self._ghosts = core, network, ghosts
+        self.http, self.site, self.keys = http, site, core.keys
+        self.log: Any = core.log.bind(network=network)
+
+    def now(self) -> float:
+        return self._core.now()
+
+    async def receive(
+        self, *envelopes: Envelope, cursor: tuple[str, str] | None = None, also: Callable[[Tx], None] | None = None
+    ) -> int:
+        return await inbox.receive(self._core, self._network, envelopes, cursor, also)
+
+    def heard(self) -> Heard:
+        return self._core.ears.of(self._network)
+
+    async def heard_change(self, since: Heard) -> Heard:
+        return await self._core.ears.change(self._network, since)
+
+    async def cursor(self, key: str) -> str | None:
+        return await self._core.store.read(lambda tx: inboxes.cursor(tx, self._network, key))
+
+    async def read(self, unit: Callable[[Tx], T]) -> T:
+        return await self._core.store.read(unit)
+
+    async def write(self, unit: Callable[[Tx], T]) -> T:
+        return await self._core.store.write(unit)
+
+    async def secret(self, name: str, make: Callable[[], bytes]) -> bytes:
+        label = f"{self._network}/{name}"
+        sealed = await self._core.store.read(lambda tx: settings.sealed(tx, self._network, name))
+        if sealed is None:
+            new = self._core.keys.seal(label, make())
+            await self._core.store.write(lambda tx: settings.seal(tx, self._network, name, new))
+            sealed = await self._core.store.read(lambda tx: settings.sealed(tx, self._network, name))
+            assert sealed is not None
+        return self._core.keys.unseal(label, sealed)
+
+    async def ghost(self, ref: Ref) -> tuple[Ghost, Account] | None:
+        def unit(tx: StoreTx) -> tuple[Ghost, Account] | None:
+            found = identity.ghost_at(tx, ref)
+            return _with_owner(tx, found[0] if found and found[1] == "live" else None)
+
+        return await self._core.store.read(unit)
+
+    async def ghost_gone(self, ref: Ref) -> bool:
+        found = await self._core.store.read(lambda tx: identity.ghost_at(tx, ref))
+        return found is not None and found[1] == "gone"
+
+    async def ghost_named(self, handle: str) -> tuple[Ghost, Account] | None:
+        return await self._core.store.read(
+            lambda tx: _with_owner(tx, identity.ghost_named(tx, self._network, handle))
+        )
+
+    async def lookup(self, name: str) -> tuple[Ghost, Account] | None:
+        return await self._ghosts.lookup(name, self._network)
+
+    async def copy(self, ref: Ref) -> Copy | None:
+        return await self._core.store.read(lambda tx: acts.copy_at(tx, ref))
+
+    async def copies_by(
+        self, ghost: Ghost, acts: Iterable[str], limit: int, before: int | None = None
+    ) -> list[tuple[int, Copy]]:
+        kinds = list(acts)
+        return await self._core.store.read(lambda tx: _copies_by(tx, ghost, kinds, limit, before))
+
+    async def followers(self, ghost: Ghost, limit: int, offset: int = 0) -> tuple[int, list[Ref]]:
+        return await self._core.store.read(
+            lambda tx: (
+                follows.count(tx, ghost.owner, self._network),
+                follows.followers(tx, ghost.owner, self._network, limit, offset),
+            )
+        )
+
+    async def following(self, ghost: Ghost, limit: int, offset: int = 0) -> tuple[int, list[Ref]]:
+        return await self._core.store.read(
+            lambda tx: (
+                follows.count_following(tx, ghost.owner, self._network),
+                follows.following(tx, ghost.owner, self._network, limit, offset),
+            )
+        )
+
+    async def counts(self) -> Mapping[str, int]:
+        return await self._core.store.read(
+            lambda tx: {
+                "ghosts": identity.count_ghosts(tx, self._network),
+                "posts": acts.count_posts(tx, self._network),
+            }
+        )
+
+    def wake(self) -> None:
+        self._core.outbox_wake.set()
+
+    def refused(self, reason: str) -> None:
+        self._core.metrics.refused.labels(self._network, reason).inc()
+
+    def dropped(self, reason: str) -> None:
+        self._core.metrics.dropped.labels(self._network, reason).inc()
+
+    def gauge(self, name: str, value: float, **labels: str) -> None:
+        self._core.metrics.gauge(self._network, name, value, labels)
+
+
+def _with_owner(tx: StoreTx, ghost: Ghost | None) -> tuple[Ghost, Account] | None:
+    account = identity.account(tx, ghost.owner) if ghost else None
+    return (ghost, account) if ghost and account else None
+
+
+def _copies_by(
+    tx: StoreTx, ghost: Ghost, kinds: list[str], limit: int, before: int | None
+) -> list[tuple[int, Copy]]:
+    return acts.copies_by(tx, ghost.owner, ghost.ref.network, kinds, limit, before)

@@ -1,0 +1,269 @@
+"""The neutral words: what people do on any network, in terms that belong to none.
+
+Standard library only, frozen, checked where they are built. An id is a `Ref`, opaque to everyone but the
+adapter of its network. Times are seconds since 1970 as floats; spans count code points.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+MAX_ID = 2048
+"""Longest native id kept, in characters."""
+
+HOME = "bridge"
+"""The pseudo-network of accounts that belong to the bridge itself, such as its bot."""
+
+SpanKind = Literal["mention", "link", "tag", "emoji", "bold", "italic", "strike", "code", "pre", "quote", "item"]
+Audience = Literal["public", "unlisted", "followers", "direct"]
+Custody = Literal["hosted", "linked"]
+NOTHING: Mapping[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Ref:
+    """A native id on one network. Only that network's adapter looks inside `id`."""
+
+    network: str
+    id: str
+
+    def __post_init__(self) -> None:
+        if not self.network or not self.id or len(self.id) > MAX_ID:
+            raise ValueError("a ref needs a network and an id of 1 to 2048 characters")
+
+    def __str__(self) -> str:
+        return f"{self.network}:{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """`plain[start:end]` means more than its letters.
+
+    `target` is the account for a mention (`Ref`), the address for a link, the name without `#` for a tag, the
+    image address for an emoji (the text being `:code:`), and None for the rest.
+    """
+
+    start: int
+    end: int
+    kind: SpanKind
+    target: Ref | str | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start < self.end:
+            raise ValueError("a span covers at least one code point")
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Plain text with newlines, and spans over it sorted by start, then by falling end."""
+
+    plain: str = ""
+    spans: tuple[Span, ...] = ()
+
+    def __post_init__(self) -> None:
+        if any(s.end > len(self.plain) for s in self.spans):
+            raise ValueError("a span ends past its text")
+        object.__setattr__(self, "spans", tuple(sorted(self.spans, key=lambda s: (s.start, -s.end))))
+
+    def targets(self, kind: SpanKind) -> tuple[Ref | str, ...]:
+        """The distinct targets of one kind of span, in order of appearance."""
+        return tuple(dict.fromkeys(s.target for s in self.spans if s.kind == kind and s.target is not None))
+
+    def mentions(self) -> tuple[Ref, ...]:
+        """The accounts mentioned, each once."""
+        return tuple(t for t in self.targets("mention") if isinstance(t, Ref))
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """A file shown with a post. `type` is a MIME type, `size` (width, height) in pixels."""
+
+    url: str
+    type: str = ""
+    alt: str = ""
+    size: tuple[int, int] | None = None
+    blurhash: str = ""
+    sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A real account on its home network, as last heard.
+
+    `handle` always names it there (`npub1…`, `alice@host`, `alice.example`); `alias` is a nicer name that was
+    verified to point here and may change. `endpoint` says where things for it are delivered, opaque to the core.
+    `mark` is set when the account is itself a copy made by some bridge: it says of what.
+    """
+
+    ref: Ref
+    handle: str
+    alias: str = ""
+    name: str = ""
+    bio: Text = field(default_factory=Text)
+    avatar: str = ""
+    banner: str = ""
+    url: str = ""
+    uri: str = ""
+    fields: tuple[tuple[str, str], ...] = ()
+    bot: bool = False
+    endpoint: str = ""
+    mark: str = ""
+    detail: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+
+
+@dataclass(frozen=True, slots=True)
+class Ghost:
+    """The account that stands for `owner` on the network of `ref`.
+
+    `custody` is `hosted` (we made it and hold its key) or `linked` (the person's own). `generation` grows when
+    a key is given up and a new ghost takes over.
+    """
+
+    owner: Ref
+    ref: Ref
+    handle: str
+    custody: Custody = "hosted"
+    generation: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PostBody:
+    """What a post says. `root` is the first post of its thread where the source network names it.
+
+    `mentions` are accounts addressed beside those in the text. `detail` holds native facts that only adapters
+    of `ref.network` read (a kind, a relay, a version hash). `mark` says which original this is a copy of, when
+    another bridge made it.
+    """
+
+    ref: Ref
+    author: Ref
+    text: Text
+    at: float
+    media: tuple[Media, ...] = ()
+    reply_to: Ref | None = None
+    root: Ref | None = None
+    quote: Ref | None = None
+    title: str = ""
+    warning: str = ""
+    sensitive: bool = False
+    lang: str = ""
+    audience: Audience = "public"
+    url: str = ""
+    uri: str = ""
+    mentions: tuple[Ref, ...] = ()
+    mark: str = ""
+    detail: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """A new post; the activity's ref is the post's."""
+
+    body: PostBody
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """The post `body.ref` now reads like this; the activity has a ref of its own."""
+
+    body: PostBody
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """What `target` did is taken back: a post, but also a like, a repost, a follow or a block.
+
+    With `target` the actor itself, the account is gone.
+    """
+
+    target: Ref
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """The actor wants to hear the account `target`."""
+
+    target: Ref
+
+
+@dataclass(frozen=True, slots=True)
+class FollowList:
+    """The actor follows just these accounts from `Activity.at` on; the core finds the difference."""
+
+    targets: tuple[Ref, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """The follow `target` is granted by the actor."""
+
+    target: Ref
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """The follow `target` is refused, or ended, by the actor."""
+
+    target: Ref
+
+
+@dataclass(frozen=True, slots=True)
+class React:
+    """A like (`content` empty) or an emoji reaction to the post `target`; `emoji` is a custom emoji's image."""
+
+    target: Ref
+    content: str = ""
+    emoji: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Repost:
+    """The actor shows the post `target` to their followers."""
+
+    target: Ref
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """How the actor's account looks now."""
+
+    account: Account
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """The actor wants nothing to do with the account `target`."""
+
+    target: Ref
+
+
+Act = Post | Edit | Delete | Follow | FollowList | Accept | Reject | React | Repost | Profile | Block
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """`actor` did `act` at `at`. `ref` is the native id of the doing. `mark` as in `PostBody`."""
+
+    ref: Ref
+    actor: Ref
+    at: float
+    act: Act
+    mark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """Part `part` of what we said on `network` for `origin`.
+
+    `ref` is None until a server that assigns ids has answered. `served` answers later reads (b"" once `gone`
+    unless a tombstone is served). `detail` holds facts made there, such as a version hash.
+    """
+
+    origin: Ref
+    network: str
+    part: int
+    ref: Ref | None
+    served: bytes
+    version: int = 1
+    gone: bool = False
+    detail: Mapping[str, str] = field(default_factory=lambda: NOTHING)

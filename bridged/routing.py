@@ -1,0 +1,33 @@
+"""Who hears of an activity: the networks it goes to, each with the reason (pure).
+
+- `member`    the actor is bridged: everything public goes everywhere
+- `followed`  the network's consent is open, and somebody over there follows the actor
+- `answer`    it is aimed at a bridged account over there
+- `copies`    something over there is changed or taken back
+"""
+
+from collections.abc import Mapping
+
+from bridged.model import Delete, Edit, Post, Profile, Repost
+from bridged.policy import Facts
+
+
+def destinations(f: Facts) -> Mapping[str, str]:
+    """Network -> reason. Empty when nobody over there is concerned."""
+    act = f.activity.act
+    if isinstance(act, Edit | Delete):
+        return dict.fromkeys(f.present & f.sinks, "copies")
+    if isinstance(act, Profile):
+        return dict.fromkeys(f.ghosts & f.sinks, "copies")
+    found: dict[str, str] = {}
+    bridged = f.standing == "in" or f.consent == "open"
+    if bridged or f.answers == "bridge":
+        found |= dict.fromkeys(f.aimed & f.sinks, "answer")
+    if bridged:
+        # whatever is about something can be shown only where that something is
+        reach = f.sinks if isinstance(act, Post | Repost) else f.present
+        if f.standing == "in":
+            found |= dict.fromkeys(reach & f.sinks, "member")
+        else:
+            found |= dict.fromkeys(reach & f.audience & f.sinks, "followed")
+    return found

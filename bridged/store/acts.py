@@ -1,0 +1,270 @@
+"""What people did (origins), and our copies of it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from sqlalchemy import Select, func, select, update
+
+from bridged import model
+from bridged.adapter import Part
+from bridged.model import Act, Activity, Copy, Ref
+from bridged.store.engine import Tx
+from bridged.store.schema import acts, copies
+from bridged.store.sql import detail_in, detail_out, insert_new, pack
+
+_kinds: Mapping[str, msgspec.json.Decoder[Any]] = {
+    kind.__name__: msgspec.json.Decoder(kind)
+    for kind in (
+        model.Post,
+        model.Edit,
+        model.Delete,
+        model.Follow,
+        model.FollowList,
+        model.Accept,
+        model.Reject,
+        model.React,
+        model.Repost,
+        model.Profile,
+        model.Block,
+    )
+}
+
+
+def kind_of(act: Act) -> str:
+    """The act's name, as kept in tables and metrics."""
+    return type(act).__name__
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """An act on record. `target` is what a post answers, or what a like, repost, follow or block is about."""
+
+    activity: Activity
+    target: Ref | None
+    root: Ref | None
+    live: bool
+
+
+def _known(row: Any) -> Known:
+    return Known(
+        Activity(
+            Ref(row.network, row.id),
+            Ref(row.network, row.actor),
+            row.at,
+            _kinds[row.kind].decode(row.body),
+        ),
+        Ref(row.target_network, row.target_id) if row.target_id else None,
+        Ref(row.root_network, row.root_id) if row.root_id else None,
+        row.state == "live",
+    )
+
+
+def find(tx: Tx, ref: Ref) -> Known | None:
+    row = tx.execute(select(acts).where(acts.c.network == ref.network, acts.c.id == ref.id)).first()
+    return None if row is None else _known(row)
+
+
+def record(tx: Tx, activity: Activity, target: Ref | None, root: Ref | None = None) -> bool:
+    """Puts an act on record; False when it is there already, deleted ones included."""
+    return insert_new(
+        tx,
+        acts,
+        network=activity.ref.network,
+        id=activity.ref.id,
+        kind=kind_of(activity.act),
+        actor=activity.actor.id,
+        at=activity.at,
+        target_network=target.network if target else None,
+        target_id=target.id if target else None,
+        root_network=root.network if root else None,
+        root_id=root.id if root else None,
+        state="live",
+        body=pack(activity.act),
+    )
+
+
+def revise(tx: Tx, ref: Ref, act: Act, at: float) -> None:
+    """The act on record now reads like this."""
+    tx.execute(update(acts).where(acts.c.network == ref.network, acts.c.id == ref.id).values(body=pack(act), at=at))
+
+
+def strike(tx: Tx, ref: Ref, actor: Ref, at: float) -> None:
+    """Marks an act deleted, also one not heard yet, so that it is not taken up when it comes late."""
+    if not insert_new(
+        tx,
+        acts,
+        network=ref.network,
+        id=ref.id,
+        kind="Delete",
+        actor=actor.id,
+        at=at,
+        state="deleted",
+        body=pack(model.Delete(ref)),
+    ):
+        tx.execute(update(acts).where(acts.c.network == ref.network, acts.c.id == ref.id).values(state="deleted"))
+
+
+def origins_with_copies(tx: Tx, actor: Ref, network: str, limit: int) -> list[Known]:
+    """Acts of an account that still have copies on a network, newest first; not those of the account itself."""
+    here = (
+        select(copies.c.id)
+        .where(
+            copies.c.origin_network == acts.c.network,
+            copies.c.origin_id == acts.c.id,
+            copies.c.network == network,
+        )
+        .exists()
+    )
+    rows = tx.execute(
+        select(acts)
+        .where(acts.c.network == actor.network, acts.c.actor == actor.id, acts.c.state == "live", here)
+        .where(acts.c.kind.in_(("Post", "React", "Repost", "Follow", "Block")))
+        .order_by(acts.c.at.desc())
+        .limit(limit)
+    )
+    return [_known(r) for r in rows]
+
+
+def _copy(row: Any) -> Copy:
+    return Copy(
+        Ref(row.origin_network, row.origin_id),
+        row.network,
+        row.part,
+        Ref(row.network, row.ref) if row.ref else None,
+        row.served,
+        row.version,
+        bool(row.gone),
+        detail_in(row.detail),
+    )
+
+
+def _of(origin: Ref, network: str) -> Select[Any]:
+    return (
+        select(copies)
+        .where(
+            copies.c.origin_network == origin.network,
+            copies.c.origin_id == origin.id,
+            copies.c.network == network,
+        )
+        .order_by(copies.c.part, copies.c.version)
+    )
+
+
+def copies_of(tx: Tx, origin: Ref, network: str) -> tuple[Copy, ...]:
+    """The latest version of each part of what stands for `origin` on a network, by part."""
+    latest = {row.part: _copy(row) for row in tx.execute(_of(origin, network))}
+    return tuple(latest.values())
+
+
+def copy_ids(tx: Tx, origin: Ref, network: str) -> list[int]:
+    """Row ids of every version of every part."""
+    return [row.id for row in tx.execute(_of(origin, network))]
+
+
+def copy_at(tx: Tx, ref: Ref) -> Copy | None:
+    """The latest version of the copy that has, or once had, this native ref."""
+    row = tx.execute(
+        select(copies)
+        .where(copies.c.network == ref.network, copies.c.ref == ref.id)
+        .order_by(copies.c.id.desc())
+        .limit(1)
+    ).first()
+    if row is None:
+        return None
+    latest = tx.execute(
+        _of(Ref(row.origin_network, row.origin_id), ref.network)
+        .where(copies.c.part == row.part)
+        .order_by(None)
+        .order_by(copies.c.version.desc())
+        .limit(1)
+    ).one()
+    return _copy(latest)
+
+
+def copy_row(tx: Tx, copy_id: int) -> tuple[Copy, Ref]:
+    """A copy by row id, and the account it speaks for."""
+    row = tx.execute(select(copies).where(copies.c.id == copy_id)).one()
+    return _copy(row), Ref(row.actor_network, row.actor_id)
+
+
+def networks_with(tx: Tx, origin: Ref) -> set[str]:
+    """Networks where something that is not gone stands for `origin`."""
+    rows = tx.execute(
+        select(copies.c.network)
+        .where(copies.c.origin_network == origin.network, copies.c.origin_id == origin.id)
+        .distinct()
+    )
+    return {r.network for r in rows if any(not c.gone for c in copies_of(tx, origin, r.network))}
+
+
+def add_copy(tx: Tx, part: Part, network: str, actor: Ref, act: str, at: float) -> tuple[int, bool]:
+    """Stores what a part says; the row's id, and False when the same is stored already."""
+    last = None
+    for row in tx.execute(_of(part.of, network).where(copies.c.part == part.number)):
+        last = row
+    ref = part.ref.id if part.ref else None
+    if last is not None and last.ref == ref and last.served == part.served and bool(last.gone) == part.gone:
+        return last.id, False
+    key = tx.execute(
+        copies.insert().values(
+            origin_network=part.of.network,
+            origin_id=part.of.id,
+            network=network,
+            part=part.number,
+            version=1 if last is None else last.version + 1,
+            ref=ref,
+            actor_network=actor.network,
+            actor_id=actor.id,
+            act=act,
+            served=part.served,
+            gone=int(part.gone),
+            detail=detail_out(part.detail),
+            at=at,
+        )
+    ).inserted_primary_key
+    return int(key[0]), True
+
+
+def settle_copy(tx: Tx, copy_id: int, ref: Ref | None, detail: Mapping[str, str]) -> None:
+    """Keeps what the other side made of a copy: its id, its facts."""
+    row = tx.execute(select(copies.c.ref, copies.c.detail).where(copies.c.id == copy_id)).one()
+    merged = {**detail_in(row.detail), **detail}
+    tx.execute(
+        update(copies).where(copies.c.id == copy_id).values(ref=ref.id if ref else row.ref, detail=detail_out(merged))
+    )
+
+
+def copies_by(
+    tx: Tx, actor: Ref, network: str, kinds: Iterable[str], limit: int, before: int | None
+) -> list[tuple[int, Copy]]:
+    """Newest first: latest copies an account has on a network, made by acts of some kinds, with paging numbers."""
+    query = (
+        select(copies)
+        .where(
+            copies.c.network == network,
+            copies.c.actor_network == actor.network,
+            copies.c.actor_id == actor.id,
+            copies.c.act.in_(list(kinds)),
+            copies.c.part == 0,
+            copies.c.version == 1,
+        )
+        .order_by(copies.c.id.desc())
+        .limit(limit)
+    )
+    if before is not None:
+        query = query.where(copies.c.id < before)
+    found: list[tuple[int, Copy]] = []
+    for row in tx.execute(query).all():
+        latest = [c for c in copies_of(tx, Ref(row.origin_network, row.origin_id), network) if c.part == 0]
+        found += [(row.id, c) for c in latest if not c.gone]
+    return found
+
+
+def count_posts(tx: Tx, network: str) -> int:
+    return tx.execute(
+        select(func.count()).where(
+            copies.c.network == network, copies.c.act == "Post", copies.c.version == 1, copies.c.part == 0
+        )
+    ).scalar()

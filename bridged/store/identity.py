@@ -1,0 +1,199 @@
+"""Accounts as last seen, what they decided, and the ghosts that stand for them."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+import msgspec
+from sqlalchemy import delete, func, select, update
+
+from bridged.model import Account, Ghost, Ref
+from bridged.store.engine import Tx
+from bridged.store.schema import accounts, ghosts, members
+from bridged.store.sql import insert_new, pack, upsert
+
+_account = msgspec.json.Decoder(Account)
+Standing = Literal["in", "out"]
+
+
+def save_account(tx: Tx, account: Account, now: float) -> None:
+    upsert(
+        tx,
+        accounts,
+        network=account.ref.network,
+        id=account.ref.id,
+        handle=account.handle,
+        alias=account.alias,
+        body=pack(account),
+        fetched_at=now,
+    )
+
+
+def account(tx: Tx, ref: Ref) -> Account | None:
+    body = tx.execute(
+        select(accounts.c.body).where(accounts.c.network == ref.network, accounts.c.id == ref.id)
+    ).scalar()
+    return None if body is None else _account.decode(body)
+
+
+def account_age(tx: Tx, ref: Ref, now: float) -> float | None:
+    """Seconds since the account was last fetched; None when it never was."""
+    at = tx.execute(
+        select(accounts.c.fetched_at).where(accounts.c.network == ref.network, accounts.c.id == ref.id)
+    ).scalar()
+    return None if at is None else now - at
+
+
+def accounts_of(tx: Tx, refs: Sequence[Ref]) -> list[Account]:
+    """Those of `refs` (all of one network) that are known."""
+    found: list[Account] = []
+    for start in range(0, len(refs), 500):
+        page = refs[start : start + 500]
+        rows = tx.execute(
+            select(accounts.c.body).where(
+                accounts.c.network == page[0].network, accounts.c.id.in_([r.id for r in page])
+            )
+        )
+        found += [_account.decode(r.body) for r in rows]
+    return found
+
+
+def standing(tx: Tx, ref: Ref) -> Standing | None:
+    """What was decided about the account: in, out, or nothing yet."""
+    return tx.execute(select(members.c.state).where(members.c.network == ref.network, members.c.id == ref.id)).scalar()
+
+
+def set_standing(tx: Tx, ref: Ref, state: Standing, by: str, now: float) -> None:
+    upsert(tx, members, network=ref.network, id=ref.id, state=state, by=by, at=now)
+
+
+def members_of(tx: Tx, network: str | None = None) -> list[tuple[Ref, Standing, str]]:
+    query = select(members).order_by(members.c.network, members.c.id)
+    if network:
+        query = query.where(members.c.network == network)
+    return [(Ref(r.network, r.id), r.state, r.by) for r in tx.execute(query)]
+
+
+def _ghost(r: Any) -> Ghost:
+    return Ghost(
+        Ref(r.owner_network, r.owner_id),
+        Ref(r.network, r.ref),
+        r.handle,
+        r.custody,
+        r.generation,
+    )
+
+
+def ghost_for(tx: Tx, owner: Ref, network: str) -> Ghost | None:
+    """The live ghost that stands for `owner` there."""
+    row = tx.execute(
+        select(ghosts).where(
+            ghosts.c.owner_network == owner.network,
+            ghosts.c.owner_id == owner.id,
+            ghosts.c.network == network,
+            ghosts.c.state == "live",
+        )
+    ).first()
+    return None if row is None else _ghost(row)
+
+
+def last_ghost(tx: Tx, owner: Ref, network: str) -> Ghost | None:
+    """The newest ghost of `owner` there, living or gone."""
+    row = tx.execute(
+        select(ghosts)
+        .where(ghosts.c.owner_network == owner.network, ghosts.c.owner_id == owner.id, ghosts.c.network == network)
+        .order_by(ghosts.c.generation.desc())
+        .limit(1)
+    ).first()
+    return None if row is None else _ghost(row)
+
+
+def ghost_at(tx: Tx, ref: Ref) -> tuple[Ghost, str] | None:
+    """The ghost with this native ref, and whether it is "live" or "gone"."""
+    row = tx.execute(select(ghosts).where(ghosts.c.network == ref.network, ghosts.c.ref == ref.id)).first()
+    return None if row is None else (_ghost(row), row.state)
+
+
+def ghost_named(tx: Tx, network: str, handle: str) -> Ghost | None:
+    row = tx.execute(
+        select(ghosts).where(ghosts.c.network == network, ghosts.c.handle == handle, ghosts.c.state == "live")
+    ).first()
+    return None if row is None else _ghost(row)
+
+
+def handle_taken(tx: Tx, network: str, handle: str) -> bool:
+    """Whether any ghost, living or gone, has this handle: handles are never handed on."""
+    return (
+        tx.execute(select(ghosts.c.ref).where(ghosts.c.network == network, ghosts.c.handle == handle)).first()
+        is not None
+    )
+
+
+def add_ghost(tx: Tx, ghost: Ghost, now: float) -> bool:
+    """Stores a new ghost, or revives the same one; False when it was live already."""
+    if insert_new(
+        tx,
+        ghosts,
+        owner_network=ghost.owner.network,
+        owner_id=ghost.owner.id,
+        network=ghost.ref.network,
+        generation=ghost.generation,
+        ref=ghost.ref.id,
+        handle=ghost.handle,
+        custody=ghost.custody,
+        state="live",
+        at=now,
+    ):
+        return True
+    return (
+        tx.execute(
+            update(ghosts)
+            .where(ghosts.c.network == ghost.ref.network, ghosts.c.ref == ghost.ref.id, ghosts.c.state == "gone")
+            .values(state="live")
+        ).rowcount
+        == 1
+    )
+
+
+def end_ghost(tx: Tx, ghost: Ghost) -> None:
+    tx.execute(
+        update(ghosts).where(ghosts.c.network == ghost.ref.network, ghosts.c.ref == ghost.ref.id).values(state="gone")
+    )
+
+
+def ghosts_of(tx: Tx, owner: Ref) -> list[Ghost]:
+    """All live ghosts of an account."""
+    rows = tx.execute(
+        select(ghosts).where(
+            ghosts.c.owner_network == owner.network,
+            ghosts.c.owner_id == owner.id,
+            ghosts.c.state == "live",
+        )
+    )
+    return [_ghost(r) for r in rows]
+
+
+def live_refs(tx: Tx, network: str) -> list[str]:
+    """Native ids of all live ghosts on a network."""
+    return [
+        r.ref for r in tx.execute(select(ghosts.c.ref).where(ghosts.c.network == network, ghosts.c.state == "live"))
+    ]
+
+
+def owners(tx: Tx, network: str) -> list[str]:
+    """Ids of accounts of a network that have a live ghost somewhere."""
+    return [
+        r.owner_id
+        for r in tx.execute(
+            select(ghosts.c.owner_id).where(ghosts.c.owner_network == network, ghosts.c.state == "live").distinct()
+        )
+    ]
+
+
+def count_ghosts(tx: Tx, network: str) -> int:
+    return tx.execute(select(func.count()).where(ghosts.c.network == network, ghosts.c.state == "live")).scalar()
+
+
+def forget_members(tx: Tx, refs: Iterable[Ref]) -> None:
+    """Takes decisions back, as if nothing had been said."""
+    for ref in refs:
+        tx.execute(delete(members).where(members.c.network == ref.network, members.c.id == ref.id))

@@ -1,0 +1,78 @@
+"""What arrived and waits to be decided on, and how far each source was read."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from sqlalchemy import func, select, update
+
+from bridged.adapter import Envelope
+from bridged.model import Ref
+from bridged.store.engine import Tx
+from bridged.store.schema import cursors, inbox
+from bridged.store.sql import insert_new, upsert
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    id: int
+    envelope: Envelope
+    attempt: int
+
+
+def add(tx: Tx, envelope: Envelope) -> bool:
+    """Stores an envelope once; False when it is known."""
+    return insert_new(
+        tx,
+        inbox,
+        network=envelope.network,
+        native_id=envelope.id,
+        signer=envelope.signer.id,
+        channel=envelope.channel,
+        body=envelope.body,
+        received_at=envelope.received_at,
+        state="new",
+        attempt=0,
+        due_at=0.0,
+    )
+
+
+def due(tx: Tx, now: float, limit: int, busy: Collection[int]) -> list[Row]:
+    """Rows to decide on now, oldest first, without those already in hand."""
+    rows = tx.execute(
+        select(inbox).where(inbox.c.state == "new", inbox.c.due_at <= now).order_by(inbox.c.id).limit(limit + len(busy))
+    )
+    return [
+        Row(
+            r.id,
+            Envelope(r.network, r.native_id, r.body, r.channel, Ref(r.network, r.signer), r.received_at),
+            r.attempt,
+        )
+        for r in rows
+        if r.id not in busy
+    ][:limit]
+
+
+def settle(tx: Tx, row_id: int, state: str = "done") -> None:
+    tx.execute(update(inbox).where(inbox.c.id == row_id).values(state=state))
+
+
+def later(tx: Tx, row_id: int, due_at: float) -> None:
+    tx.execute(update(inbox).where(inbox.c.id == row_id).values(due_at=due_at, attempt=inbox.c.attempt + 1))
+
+
+def next_due(tx: Tx) -> float | None:
+    return tx.execute(select(func.min(inbox.c.due_at)).where(inbox.c.state == "new")).scalar()
+
+
+def backlog(tx: Tx) -> tuple[int, float | None]:
+    """How many wait, and since when the oldest."""
+    row = tx.execute(select(func.count(), func.min(inbox.c.received_at)).where(inbox.c.state == "new")).one()
+    return row[0], row[1]
+
+
+def cursor(tx: Tx, network: str, key: str) -> str | None:
+    return tx.execute(select(cursors.c.value).where(cursors.c.network == network, cursors.c.key == key)).scalar()
+
+
+def move_cursor(tx: Tx, network: str, key: str, value: str) -> None:
+    upsert(tx, cursors, network=network, key=key, value=value)

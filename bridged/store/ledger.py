@@ -1,0 +1,57 @@
+"""The ledger: one row for everything that was heard of a bridged account, decided, lost, sent or given up."""
+
+from typing import Any
+
+from sqlalchemy import func, select
+
+from bridged.model import Ref
+from bridged.store.engine import Tx
+from bridged.store.schema import ledger
+
+
+def write(
+    tx: Tx,
+    now: float,
+    step: str,
+    origin: Ref,
+    *,
+    actor: Ref | None = None,
+    to: str = "",
+    endpoint: str = "",
+    ref: Ref | None = None,
+    reason: str = "",
+) -> None:
+    """`step` is heard, carried, copied, lost, dropped, sent, retry, dead or cancelled."""
+    tx.execute(
+        ledger.insert().values(
+            at=now,
+            step=step,
+            network=origin.network,
+            origin=origin.id,
+            actor=actor.id if actor else "",
+            to=to,
+            endpoint=endpoint,
+            ref=ref.id if ref else "",
+            reason=reason[:500],
+        )
+    )
+
+
+def about(tx: Tx, origin: Ref, limit: int = 500) -> list[dict[str, Any]]:
+    rows = tx.execute(
+        select(ledger)
+        .where(ledger.c.network == origin.network, ledger.c.origin == origin.id)
+        .order_by(ledger.c.id)
+        .limit(limit)
+    )
+    return [dict(r._mapping) for r in rows]
+
+
+def tally(tx: Tx, since: float) -> dict[tuple[str, str], int]:
+    """(step, reason) -> rows since a time, for `bridged status`."""
+    rows = tx.execute(
+        select(ledger.c.step, ledger.c.reason, func.count())
+        .where(ledger.c.at >= since, ledger.c.step.in_(("dropped", "dead", "lost", "sent")))
+        .group_by(ledger.c.step, ledger.c.reason)
+    )
+    return {(r[0], r[1]): r[2] for r in rows}

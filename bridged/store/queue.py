@@ -1,0 +1,225 @@
+"""What waits to be sent: lanes, one for each endpoint and actor, and the rows in them.
+
+A lane is sent in order: its oldest ready row is its head and blocks the rest until it is sent or dead. A lane's
+`due_at` says when its head may next be tried, None that it is empty. So finding work costs the same however
+long the queues are.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from sqlalchemy import func, select, update
+
+from bridged.model import Ref
+from bridged.store.engine import Tx
+from bridged.store.schema import copies, lanes, members, outbox
+from bridged.store.sql import insert_new
+
+_waits = msgspec.json.Decoder(list[tuple[Ref, int]])
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    id: int
+    network: str
+    endpoint: str
+    actor: Ref
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """The head of a lane. `withdrawn` says that its actor is no longer bridged."""
+
+    id: int
+    lane: Lane
+    copy: int
+    act: str
+    body: bytes
+    waits: tuple[tuple[Ref, int], ...]
+    wait_until: float
+    attempt: int
+    queued_at: float
+    withdrawn: bool
+
+
+def enqueue(
+    tx: Tx,
+    lane_key: tuple[str, str, Ref],
+    copy: int,
+    act: str,
+    body: bytes,
+    waits: Collection[tuple[Ref, int]],
+    wait_until: float,
+    now: float,
+) -> bool:
+    """Puts a copy into a lane (network, endpoint, actor); False when it went into it before."""
+    network, endpoint, actor = lane_key
+    where = (
+        lanes.c.network == network,
+        lanes.c.endpoint == endpoint,
+        lanes.c.actor_network == actor.network,
+        lanes.c.actor_id == actor.id,
+    )
+    insert_new(
+        tx, lanes, network=network, endpoint=endpoint, actor_network=actor.network, actor_id=actor.id, due_at=None
+    )
+    lane = tx.execute(select(lanes.c.id, lanes.c.due_at).where(*where)).one()
+    if tx.execute(select(outbox.c.id).where(outbox.c.copy == copy, outbox.c.lane == lane.id)).first():
+        return False
+    tx.execute(
+        outbox.insert().values(
+            lane=lane.id,
+            copy=copy,
+            act=act,
+            body=body,
+            waits=msgspec.json.encode(list(waits)).decode() if waits else "",
+            after_until=wait_until,
+            state="ready",
+            attempt=0,
+            queued_at=now,
+            reason="",
+        )
+    )
+    if lane.due_at is None:
+        tx.execute(update(lanes).where(lanes.c.id == lane.id).values(due_at=now))
+    return True
+
+
+def due(tx: Tx, now: float, limit: int, busy: Collection[int]) -> list[Lane]:
+    """Lanes whose head may be tried now, without those already in hand."""
+    rows = tx.execute(select(lanes).where(lanes.c.due_at <= now).order_by(lanes.c.due_at).limit(limit + len(busy)))
+    return [Lane(r.id, r.network, r.endpoint, Ref(r.actor_network, r.actor_id)) for r in rows if r.id not in busy][
+        :limit
+    ]
+
+
+def next_due(tx: Tx) -> float | None:
+    return tx.execute(select(func.min(lanes.c.due_at))).scalar()
+
+
+def head(tx: Tx, lane: Lane) -> Item | None:
+    row = tx.execute(
+        select(outbox).where(outbox.c.lane == lane.id, outbox.c.state == "ready").order_by(outbox.c.id).limit(1)
+    ).first()
+    if row is None:
+        return None
+    out = tx.execute(
+        select(members.c.state).where(members.c.network == lane.actor.network, members.c.id == lane.actor.id)
+    ).scalar()
+    return Item(
+        row.id,
+        lane,
+        row.copy,
+        row.act,
+        row.body,
+        tuple(_waits.decode(row.waits)) if row.waits else (),
+        row.after_until,
+        row.attempt,
+        row.queued_at,
+        out == "out",
+    )
+
+
+def unsent_at(tx: Tx, origin: Ref, part: int, lane: Lane) -> bool:
+    """Whether this part of `origin` still waits to be sent to the lane's endpoint, in whatever lane."""
+    return (
+        tx.execute(
+            select(outbox.c.id)
+            .join(copies, copies.c.id == outbox.c.copy)
+            .join(lanes, lanes.c.id == outbox.c.lane)
+            .where(
+                copies.c.origin_network == origin.network,
+                copies.c.origin_id == origin.id,
+                copies.c.network == lane.network,
+                copies.c.part == part,
+                lanes.c.endpoint == lane.endpoint,
+                outbox.c.state == "ready",
+            )
+            .limit(1)
+        ).first()
+        is not None
+    )
+
+
+def settle(tx: Tx, item: Item, state: str, reason: str, now: float) -> None:
+    """The head is sent, dead or cancelled: the next row of its lane may be tried at once."""
+    tx.execute(
+        update(outbox).where(outbox.c.id == item.id).values(state=state, reason=reason, attempt=item.attempt + 1)
+    )
+    more = tx.execute(
+        select(outbox.c.id).where(outbox.c.lane == item.lane.id, outbox.c.state == "ready").limit(1)
+    ).first()
+    tx.execute(update(lanes).where(lanes.c.id == item.lane.id).values(due_at=now if more else None))
+
+
+def postpone(tx: Tx, item: Item, due_at: float, reason: str, tried: bool) -> None:
+    """The head is tried again at `due_at`."""
+    tx.execute(
+        update(outbox).where(outbox.c.id == item.id).values(reason=reason, attempt=item.attempt + (1 if tried else 0))
+    )
+    tx.execute(update(lanes).where(lanes.c.id == item.lane.id).values(due_at=due_at))
+
+
+def rest(tx: Tx, lane: Lane) -> None:
+    """A due lane turned out empty."""
+    tx.execute(update(lanes).where(lanes.c.id == lane.id).values(due_at=None))
+
+
+def cancel(tx: Tx, copy_ids: Collection[int], reason: str) -> int:
+    """Withdraws rows that were never tried; says how many."""
+    if not copy_ids:
+        return 0
+    return tx.execute(
+        update(outbox)
+        .where(outbox.c.copy.in_(list(copy_ids)), outbox.c.state == "ready", outbox.c.attempt == 0)
+        .values(state="cancelled", reason=reason)
+    ).rowcount
+
+
+def reached(tx: Tx, copy_ids: Collection[int]) -> list[str]:
+    """Every endpoint these copies were ever queued for, dead ones left out."""
+    if not copy_ids:
+        return []
+    rows = tx.execute(
+        select(lanes.c.endpoint)
+        .join(outbox, outbox.c.lane == lanes.c.id)
+        .where(outbox.c.copy.in_(list(copy_ids)), outbox.c.state != "dead")
+        .distinct()
+    )
+    return sorted(r.endpoint for r in rows)
+
+
+def deliveries(tx: Tx, copy_ids: Collection[int]) -> list[dict[str, Any]]:
+    """For `bridged trace`: endpoint, state, attempts and last reason of each delivery of these copies."""
+    if not copy_ids:
+        return []
+    rows = tx.execute(
+        select(lanes.c.endpoint, lanes.c.due_at, outbox)
+        .join(outbox, outbox.c.lane == lanes.c.id)
+        .where(outbox.c.copy.in_(list(copy_ids)))
+        .order_by(outbox.c.id)
+    )
+    return [
+        {
+            "endpoint": r.endpoint,
+            "act": r.act,
+            "state": r.state,
+            "attempts": r.attempt,
+            "reason": r.reason,
+            "next_try": r.due_at if r.state == "ready" else None,
+        }
+        for r in rows
+    ]
+
+
+def depth(tx: Tx) -> dict[str, tuple[int, float]]:
+    """Network -> (rows waiting, when the oldest was queued)."""
+    rows = tx.execute(
+        select(lanes.c.network, func.count(), func.min(outbox.c.queued_at))
+        .join(outbox, outbox.c.lane == lanes.c.id)
+        .where(outbox.c.state == "ready")
+        .group_by(lanes.c.network)
+    )
+    return {r[0]: (r[1], r[2]) for r in rows}

@@ -1,0 +1,222 @@
+"""The tables of the core. Changes go through `migrations/`; a test compares the two."""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+Serial = BigInteger().with_variant(Integer, "sqlite")
+
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("network", String(64), nullable=False),
+    Column("native_id", Text, nullable=False),
+    Column("signer", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("received_at", Float, nullable=False),
+    Column("state", String(8), nullable=False, default="new"),  # new | done | dead
+    Column("attempt", Integer, nullable=False, default=0),
+    Column("due_at", Float, nullable=False),
+    UniqueConstraint("network", "native_id"),
+    Index("inbox_due", "state", "due_at"),
+    sqlite_autoincrement=True,
+)
+
+cursors = Table(
+    "cursors",
+    metadata,
+    Column("network", String(64), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("network", String(64), primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("handle", Text, nullable=False),
+    Column("alias", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("fetched_at", Float, nullable=False),
+    Index("accounts_handle", "network", "handle"),
+)
+
+members = Table(  # what a person, or the operator for them, decided about being bridged
+    "members",
+    metadata,
+    Column("network", String(64), primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("state", String(8), nullable=False),  # in | out
+    Column("by", String(16), nullable=False),  # config | operator | person
+    Column("at", Float, nullable=False),
+)
+
+ghosts = Table(
+    "ghosts",
+    metadata,
+    Column("owner_network", String(64), primary_key=True),
+    Column("owner_id", Text, primary_key=True),
+    Column("network", String(64), primary_key=True),
+    Column("generation", Integer, primary_key=True),
+    Column("ref", Text, nullable=False),
+    Column("handle", Text, nullable=False),
+    Column("custody", String(8), nullable=False),
+    Column("state", String(8), nullable=False),  # live | gone
+    Column("at", Float, nullable=False),
+    UniqueConstraint("network", "ref"),
+    UniqueConstraint("network", "handle"),
+)
+
+acts = Table(  # what people did, as far as it concerns us: the origins of copies
+    "acts",
+    metadata,
+    Column("network", String(64), primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("kind", String(12), nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("target_network", String(64)),
+    Column("target_id", Text),
+    Column("root_network", String(64)),
+    Column("root_id", Text),
+    Column("state", String(8), nullable=False),  # live | deleted
+    Column("body", LargeBinary, nullable=False),
+    Index("acts_actor", "network", "actor", "kind", "at"),
+    Index("acts_target", "target_network", "target_id", "kind"),
+)
+
+copies = Table(
+    "copies",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("origin_network", String(64), nullable=False),
+    Column("origin_id", Text, nullable=False),
+    Column("network", String(64), nullable=False),
+    Column("part", Integer, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("ref", Text),
+    Column("actor_network", String(64), nullable=False),
+    Column("actor_id", Text, nullable=False),
+    Column("act", String(12), nullable=False),
+    Column("served", LargeBinary, nullable=False),
+    Column("gone", Integer, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("at", Float, nullable=False),
+    UniqueConstraint("origin_network", "origin_id", "network", "part", "version"),
+    Index("copies_ref", "network", "ref"),
+    Index("copies_actor", "network", "actor_network", "actor_id", "id"),
+    sqlite_autoincrement=True,
+)
+
+lanes = Table(  # one queue for each endpoint and actor; its head blocks it
+    "lanes",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("network", String(64), nullable=False),
+    Column("endpoint", Text, nullable=False),
+    Column("actor_network", String(64), nullable=False),
+    Column("actor_id", Text, nullable=False),
+    Column("due_at", Float),  # None: empty
+    UniqueConstraint("network", "endpoint", "actor_network", "actor_id"),
+    Index("lanes_due", "due_at"),
+    sqlite_autoincrement=True,
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("lane", Serial, nullable=False),
+    Column("copy", Serial, nullable=False),
+    Column("act", String(12), nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("waits", Text, nullable=False),
+    Column("after_until", Float, nullable=False),
+    Column("state", String(10), nullable=False),  # ready | sent | dead | cancelled
+    Column("attempt", Integer, nullable=False),
+    Column("queued_at", Float, nullable=False),
+    Column("reason", Text, nullable=False),
+    Index("outbox_lane", "lane", "state", "id"),
+    Index("outbox_copy", "copy"),
+    sqlite_autoincrement=True,
+)
+
+follows = Table(
+    "follows",
+    metadata,
+    Column("network", String(64), primary_key=True),
+    Column("actor", Text, primary_key=True),
+    Column("target_network", String(64), primary_key=True),
+    Column("target_id", Text, primary_key=True),
+    Column("ref", Text, nullable=False),  # the act that made it, on `network`
+    Column("state", String(8), nullable=False),  # asked | live
+    Column("at", Float, nullable=False),
+    Index("follows_target", "target_network", "target_id", "state"),
+)
+
+blocks = Table(
+    "blocks",
+    metadata,
+    Column("network", String(64), primary_key=True),
+    Column("actor", Text, primary_key=True),
+    Column("target_network", String(64), primary_key=True),
+    Column("target_id", Text, primary_key=True),
+    Column("ref", Text, nullable=False),
+)
+
+lists = Table(  # the newest follow list heard of an account that publishes whole lists
+    "lists",
+    metadata,
+    Column("network", String(64), primary_key=True),
+    Column("actor", Text, primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("ref", Text, nullable=False),
+)
+
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("network", String(64), primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),
+)
+
+settings = Table(
+    "settings",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("at", Float, nullable=False),
+    Column(
+        "step", String(12), nullable=False
+    ),  # heard | carried | copied | lost | dropped | sent | retry | dead | cancelled
+    Column("network", String(64), nullable=False),  # of the origin
+    Column("origin", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("to", String(64), nullable=False),
+    Column("endpoint", Text, nullable=False),
+    Column("ref", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Index("ledger_origin", "network", "origin"),
+    sqlite_autoincrement=True,
+)

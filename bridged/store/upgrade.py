@@ -1,0 +1,25 @@
+"""Schema upgrades by Alembic, without its command line: each folder of migrations keeps its own version table."""
+
+from pathlib import Path
+
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+
+CORE = Path(__file__).parent / "migrations"
+
+
+def upgrade(conn: Connection, folder: Path, table: str) -> None:
+    """Runs what is missing of `folder` in one transaction; `table` remembers how far it got."""
+    script = ScriptDirectory(str(folder))
+    context = MigrationContext.configure(
+        conn,
+        opts={
+            "version_table": table,
+            "fn": lambda revision, _context: script._upgrade_revs("head", revision),  # pyright: ignore[reportPrivateUsage]
+        },
+    )
+    with context.begin_transaction(), Operations.context(context):
+        context.run_migrations()
+    conn.commit()

@@ -1,0 +1,183 @@
+"""Says one activity on one network, inside an open transaction: view, encode, copies, deliveries, ledger.
+
+Everything read here is read in the transaction that writes, so the view an encoder gets is the truth its copies
+are stored with.
+"""
+
+from bridged.adapter import Part, Rejected, There, View
+from bridged.core import Core
+from bridged.model import Accept, Account, Activity, Delete, Edit, Follow, Ghost, Post, Profile, Ref, Reject, Repost
+from bridged.store import acts, follows, identity, ledger, queue
+from bridged.store.engine import Tx
+from bridged.words import people_in, posts_in
+
+WAIT = 3600.0
+"""How long a delivery waits for the copies it refers to, in seconds."""
+
+
+def tell(core: Core, tx: Tx, activity: Activity, network: str, heard_at: float, *, context: bool = False) -> int:
+    """Stores what `activity` becomes on `network` and queues it; the number of deliveries.
+
+    `heard_at` bounds the time a copy may carry. With `context` nobody is told: it is there to be referred to.
+    """
+    sink = core.adapters[network]
+    kind = acts.kind_of(activity.act)
+    now = core.now()
+
+    def note(step: str, reason: str = "", ref: Ref | None = None) -> None:
+        ledger.write(tx, now, step, activity.ref, actor=activity.actor, to=network, ref=ref, reason=reason)
+
+    if kind not in sink.capabilities.acts:
+        note("lost", f"{network} has no {kind}")
+        return 0
+    view = _view(tx, activity, network, heard_at, context)
+    if view is None:
+        note("dropped", "no-ghost")
+        return 0
+    try:
+        out = sink.encode(activity, view)
+    except Rejected as e:
+        note("lost", e.why)
+        return 0
+    for loss in out.losses:
+        note("lost", loss)
+    reached = _reached(tx, activity, network)
+    queued = 0
+    for part in out.parts:
+        queued += _store(core, tx, activity, network, kind, part, reached)
+        note("copied", "gone" if part.gone else "", part.ref)
+    core.metrics.carried.labels(activity.ref.network, network, kind).inc()
+    return queued
+
+
+def _store(core: Core, tx: Tx, activity: Activity, network: str, kind: str, part: Part, reached: list[str]) -> int:
+    now = core.now()
+    copy, _ = acts.add_copy(tx, part, network, activity.actor, kind, now)
+    if not part.body:
+        return 0
+    endpoints = dict.fromkeys(part.endpoints)
+    if isinstance(activity.act, Edit | Delete):
+        endpoints |= dict.fromkeys(reached)
+    queued = 0
+    for endpoint in endpoints:
+        lane = (network, endpoint, activity.actor)
+        queued += queue.enqueue(tx, lane, copy, kind, part.body, part.waits, now + WAIT, now)
+    return queued
+
+
+def _reached(tx: Tx, activity: Activity, network: str) -> list[str]:
+    """Where the copies of what is changed went; what was not sent yet is cancelled when it is taken back."""
+    about = _about(activity)
+    if about is None:
+        return []
+    ids = acts.copy_ids(tx, about, network)
+    endpoints = queue.reached(tx, ids)
+    if isinstance(activity.act, Delete):
+        queue.cancel(tx, ids, "taken back before it was sent")
+    return endpoints
+
+
+def _about(activity: Activity) -> Ref | None:
+    match activity.act:
+        case Edit(body):
+            return body.ref
+        case Delete(target):
+            return target
+        case _:
+            return None
+
+
+def _view(tx: Tx, activity: Activity, network: str, heard_at: float, context: bool) -> View | None:
+    ghost = identity.ghost_for(tx, activity.actor, network)
+    account = identity.account(tx, activity.actor)
+    if ghost is None or account is None:
+        return None
+    act = activity.act
+    posts = posts_in(activity)
+    if isinstance(act, Delete):
+        posts = (act.target,)
+    elif isinstance(act, Edit):
+        posts += (act.body.ref,)
+    there: dict[Ref, There | None] = {r: there_of(tx, r, network) for r in posts}
+    people = dict.fromkeys(people_in(activity))
+    for ref in posts:
+        known = acts.find(tx, ref)
+        if known is not None:
+            people[known.activity.actor] = None
+        root = known.root if known else None
+        if root is not None and root not in there:
+            there[root] = there_of(tx, root, network)
+    subject = _subject(tx, activity)
+    if subject is not None:
+        people[subject.actor] = None
+        if isinstance(subject.act, Follow):
+            people[subject.act.target] = None
+        for ref in posts_in(subject):
+            there.setdefault(ref, there_of(tx, ref, network))
+            known = acts.find(tx, ref)
+            if known is not None:
+                people[known.activity.actor] = None
+    accounts = {r: a for r in people if (a := identity.account(tx, r)) is not None}
+    ghosts: dict[Ref, Ghost | None] = {r: identity.ghost_for(tx, r, network) for r in people if r.network != network}
+    about = _about(activity)
+    return View(
+        at=heard_at,
+        actor=ghost,
+        account=account,
+        ghosts=ghosts,
+        accounts=accounts,
+        there=there,
+        recipients=() if context else _recipients(tx, activity, network, accounts, subject),
+        previous=acts.copies_of(tx, about, network) if about else (),
+        own=acts.copies_of(tx, activity.actor, network),
+        follows=tuple(follows.following(tx, activity.actor, network)) if _of_follows(act, subject) else (),
+        subject=subject,
+    )
+
+
+def _of_follows(act: object, subject: Activity | None) -> bool:
+    return isinstance(act, Follow) or (subject is not None and isinstance(subject.act, Follow))
+
+
+def _subject(tx: Tx, activity: Activity) -> Activity | None:
+    act = activity.act
+    if not isinstance(act, Accept | Reject | Delete):
+        return None
+    known = acts.find(tx, act.target)
+    if known is None or isinstance(known.activity.act, Post | Delete):
+        return None
+    return known.activity
+
+
+def _recipients(
+    tx: Tx, activity: Activity, network: str, accounts: dict[Ref, Account], subject: Activity | None
+) -> tuple[Account, ...]:
+    """Natives of `network` who should hear of it: those named, and for what is public the followers."""
+    act = activity.act
+    if isinstance(act, Accept | Reject):
+        named = [subject.actor] if subject else []
+    else:
+        named = [r for r in accounts if r.network == network]
+    found = {r: accounts[r] for r in named if r in accounts}
+    if isinstance(act, Post | Edit | Repost | Profile | Delete):
+        missing = [r for r in follows.followers(tx, activity.actor, network) if r not in found]
+        found |= {a.ref: a for a in identity.accounts_of(tx, missing)}
+    return tuple(found.values())
+
+
+def there_of(tx: Tx, ref: Ref, network: str) -> There | None:
+    """What stands for the post `ref` on `network`: itself at home, our copies elsewhere, None for nothing."""
+    known = acts.find(tx, ref)
+    if known is None:
+        return None
+    body = known.activity.act.body if isinstance(known.activity.act, Post) else None
+    if ref.network == network:
+        if not known.live or body is None:
+            return None
+        return There(ref, ref, known.activity.actor, known.root, body.url, body.detail)
+    copies = tuple(c for c in acts.copies_of(tx, ref, network) if not c.gone)
+    ghost = identity.ghost_for(tx, known.activity.actor, network)
+    if not copies or ghost is None:
+        return None
+    first = copies[0]
+    return There(ref, first.ref, ghost.ref, known.root, "", first.detail, copies)

@@ -1,0 +1,138 @@
+"""Brings over what a post refers to: parents, roots and quotes that nobody over there has seen yet."""
+
+from dataclasses import dataclass, field
+
+from bridged.adapter import Envelope, Malformed, Unreachable
+from bridged.core import Core
+from bridged.ghosts import Ghosts
+from bridged.model import Activity, Post, Ref
+from bridged.policy import Facts, refuse
+from bridged.store import acts, identity, ledger
+from bridged.store.engine import Tx
+from bridged.tell import tell, there_of
+from bridged.words import canonical, people_in, posts_in
+
+FETCHES = 20
+"""How many posts one activity may make us fetch."""
+
+
+@dataclass
+class Budget:
+    left: int = FETCHES
+    seen: set[Ref] = field(default_factory=set[Ref])
+
+
+def resolve(tx: Tx, activity: Activity) -> Activity:
+    """`activity` with the refs of our ghosts and copies replaced by whom and what they stand for."""
+
+    def person(ref: Ref) -> Ref:
+        found = identity.ghost_at(tx, ref)
+        return found[0].owner if found else ref
+
+    def thing(ref: Ref) -> Ref:
+        copy = acts.copy_at(tx, ref)
+        return copy.origin if copy else ref
+
+    return canonical(activity, person, thing)
+
+
+def roots(tx: Tx, activity: Activity) -> Ref | None:
+    """The first post of the thread an activity belongs to: as its network says, else as its parent's."""
+    if not isinstance(activity.act, Post):
+        return None
+    body = activity.act.body
+    parent = acts.find(tx, body.reply_to) if body.reply_to else None
+    if parent is not None and parent.root is not None:
+        return parent.root
+    return body.root or body.reply_to
+
+
+class Threads:
+    def __init__(self, core: Core, ghosts: Ghosts) -> None:
+        self.core, self.ghosts = core, ghosts
+
+    async def bring(self, activity: Activity, network: str, budget: Budget) -> None:
+        """Makes what `activity` refers to, and whom it names, stand on `network`, where consent allows.
+
+        Raises Unreachable when a post it refers to may exist but cannot be had now.
+        """
+        for ref in posts_in(activity):
+            await self._bring_post(ref, network, budget)
+        for ref in people_in(activity)[:50]:
+            if ref.network == network:
+                await self._native(ref)
+            else:
+                await self.ghosts.wanted(ref, network)
+
+    async def _native(self, ref: Ref) -> None:
+        try:
+            await self.ghosts.account(ref)
+        except Unreachable:
+            self.core.log.info("account_unreachable", account=str(ref))
+
+    async def known(self, ref: Ref, budget: Budget) -> Activity | None:
+        """The post `ref`, from the record or its origin; None when it is gone, private or no post at all."""
+        core = self.core
+        found = await core.store.read(lambda tx: acts.find(tx, ref))
+        if found is not None:
+            return found.activity if found.live and isinstance(found.activity.act, Post) else None
+        if ref.network not in core.adapters or budget.left <= 0:
+            return None
+        budget.left -= 1
+        for envelope in await core.adapters[ref.network].fetch(ref):
+            for activity in self.read(envelope):
+                if activity.ref == ref and isinstance(activity.act, Post):
+                    return await core.store.read(lambda tx, a=activity: resolve(tx, a))
+        return None
+
+    def read(self, envelope: Envelope) -> list[Activity]:
+        """What a fetched envelope says; nothing if it is malformed."""
+        try:
+            return list(self.core.adapters[envelope.network].decode(envelope))
+        except Malformed as e:
+            self.core.metrics.dropped.labels(envelope.network, e.reason).inc()
+            return []
+
+    async def _bring_post(self, ref: Ref, network: str, budget: Budget) -> None:
+        core = self.core
+        if ref in budget.seen:
+            return
+        budget.seen.add(ref)
+        if await core.store.read(lambda tx: there_of(tx, ref, network)) is not None:
+            found = await core.store.read(lambda tx: acts.find(tx, ref))
+            if found is not None and ref.network == network:
+                await self._native(found.activity.actor)
+            return
+        activity = await self.known(ref, budget)
+        if activity is None:
+            return
+        await self.show(activity, network, budget)
+
+    async def show(self, activity: Activity, network: str, budget: Budget) -> None:
+        """Puts a post on record and, where its author may be bridged, on `network`, telling nobody."""
+        core = self.core
+        home = activity.ref.network == network
+        if home:
+            await self._native(activity.actor)
+        else:
+            facts = Facts(activity, sinks=core.others(activity.ref.network))
+            if refuse(facts) or await self.ghosts.wanted(activity.actor, network) is None:
+                return
+            try:
+                await self.bring(activity, network, budget)
+            except Unreachable:
+                core.log.info("parent_unreachable", post=str(activity.ref), network=network)
+
+        def unit(tx: Tx) -> None:
+            acts.record(tx, activity, _answered(activity), roots(tx, activity))
+            if not home and not acts.copies_of(tx, activity.ref, network):
+                now = core.now()
+                ledger.write(tx, now, "carried", activity.ref, actor=activity.actor, to=network, reason="context")
+                tell(core, tx, activity, network, now, context=True)
+                tx.on_commit(core.outbox_wake.set)
+
+        await core.store.write(unit)
+
+
+def _answered(activity: Activity) -> Ref | None:
+    return activity.act.body.reply_to if isinstance(activity.act, Post) else None

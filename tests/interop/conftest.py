@@ -1,0 +1,177 @@
+"""One world for all interop tests: real peers, a relay, the real daemon (world.py, peers.py, bridge.py)."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from .bridge import Bridge
+from .peers import Fedify, Nostr, NostrUser, Peer, Pubby, Relay
+from .world import HERE, World, eventually, unready
+
+NAMES = [
+    "bridge.test", "open.test", "crash.test", "crash-pg.test",
+    "fedify.test", "cavage.test", "pubby.test", "member.test",
+    "fedify.crash.test", "pubby.crash.test", "fedify.pg.test", "pubby.pg.test",
+]  # fmt: skip
+# A PNG of one pixel.
+PIXEL = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010806000000"
+    "1f15c4890000000d49444154789c6360f8cf500f0003860180345d2d220000000049454e44ae426082"
+)
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    if why := unready():
+        if os.environ.get("CI") or os.geteuid() == 0:
+            pytest.fail(f"interop tests cannot run: {why}")
+        pytest.skip(f"not run: {why}")
+    world = World(tmp_path_factory.mktemp("interop"), NAMES)
+    world.site.pages["site.test", "/pixel.png"] = ("image/png", PIXEL)
+    try:
+        yield world
+    finally:
+        world.close()
+
+
+@pytest.fixture(scope="session")
+def nostr(world: World) -> Nostr:
+    return Nostr(world)
+
+
+@pytest.fixture(scope="session")
+def relay(world: World) -> Relay:
+    return Relay(world)
+
+
+@pytest.fixture(scope="session")
+def fedify(world: World) -> Fedify:
+    """RFC 9421 first, as shipped. Its user fay is a stranger to the bridge: she never follows the bot."""
+    return Fedify(world, "fedify.test", icon="https://site.test/pixel.png")
+
+
+@pytest.fixture(scope="session")
+def cavage(world: World) -> Fedify:
+    return Fedify(world, "cavage.test", "cat", cavage=True)
+
+
+@pytest.fixture(scope="session")
+def pubby(world: World) -> Pubby:
+    return Pubby(world, "pubby.test")
+
+
+@pytest.fixture(scope="session", params=["fedify", "cavage", "pubby"])
+def peer(request: pytest.FixtureRequest) -> Peer:
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="session")
+def bridge(world: World, relay: Relay) -> Iterator[Bridge]:
+    """The daemon, with the consent it ships with: Nostr open, the fediverse opt-in."""
+    bridge = Bridge(world, "bridge.test", relay)
+    bridge.start()
+    yield bridge
+    assert bridge.stop() == 0, f"not a clean end on SIGTERM:\n{bridge.tail()}"
+
+
+@pytest.fixture(scope="session")
+def alice(nostr: Nostr, relay: Relay, world: World) -> NostrUser:
+    """A Nostr user with a profile, a NIP-05 name that checks out, and posts before she had a follower."""
+    alice = NostrUser(nostr, "interop-alice", relay.url)
+    names = f'{{"names": {{"alice": "{alice.public}"}}}}'.encode()
+    world.site.pages["site.test", "/.well-known/nostr.json"] = ("application/json", names)
+    alice.profile(name="alice", display_name="Alice of Nostr", about="writes tests <by hand>",
+                  picture="https://site.test/pixel.png", nip05="alice@site.test")  # fmt: skip
+    for n in range(3):
+        alice.note(f"an older post {n}")
+    return alice
+
+
+@pytest.fixture(scope="session")
+def bob(nostr: Nostr, relay: Relay) -> NostrUser:
+    bob = NostrUser(nostr, "interop-bob", relay.url)
+    bob.profile(name="bob", about="another one")
+    return bob
+
+
+@pytest.fixture(scope="session")
+def alice_ap(alice: NostrUser, bridge: Bridge) -> str:
+    """The id of alice's actor on the fediverse."""
+    return bridge.actor_of(alice.npub)
+
+
+@pytest.fixture(scope="session")
+def follower(peer: Peer, alice_ap: str) -> Peer:
+    """The peer, its user following alice, the follow accepted."""
+    return following(peer, alice_ap)
+
+
+def following(peer: Peer, actor: str) -> Peer:
+    if actor not in peer.following():
+        peer.follow(actor)
+        eventually(lambda: actor in peer.following(), timeout=20)
+    return peer
+
+
+@dataclass(frozen=True)
+class Talk:
+    """A post of alice's (event and note), and the peer's answer to it (note id and event)."""
+
+    peer: Peer
+    post: dict[str, Any]
+    note: str
+    answer: str
+    event: dict[str, Any]
+
+
+@pytest.fixture(scope="session")
+def talk(follower: Peer, alice: NostrUser, alice_ap: str, relay: Relay) -> Talk:
+    text = f"talk with {follower.host}"
+    post = alice.note(text)
+    note = follower.wait_note(text)["id"]
+    answer = follower.reply(f"answer from {follower.host}", note, alice_ap)
+    return Talk(follower, post, note, answer, relay.wait_post(f"answer from {follower.host}"))
+
+
+@pytest.fixture(scope="session")
+def mia(world: World) -> Fedify:
+    return Fedify(world, "member.test", "mia", icon="https://site.test/pixel.png")
+
+
+@pytest.fixture(scope="session")
+def key_before(mia: Fedify, bridge: Bridge) -> str | None:
+    """What NIP-05 said of mia before she asked to be bridged."""
+    return bridge.nip05("mia_at_member.test")
+
+
+@pytest.fixture(scope="session")
+def member(mia: Fedify, bridge: Bridge, key_before: str | None) -> Fedify:
+    """A fediverse user who asked to be bridged, by following the bot."""
+    following(mia, bridge.bot)
+    eventually(lambda: bridge.bot in mia.followers(), timeout=20)
+    return mia
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Here the peers are tested first and crashes last; what else is collected stays where it is."""
+    rank = {"test_peers.py": 0, "test_crash.py": 2}
+    places = [n for n, item in enumerate(items) if item.path.parent == HERE]
+    for n, item in zip(
+        places, sorted((items[n] for n in places), key=lambda i: rank.get(i.path.name, 1)), strict=True
+    ):
+        item.add_marker("interop")
+        items[n] = item
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
+    """Shows the end of each daemon's log where a test failed."""
+    report = yield
+    if report.failed:
+        for bridge in Bridge.all:
+            report.sections.append((f"{bridge.host} log", bridge.tail(80)))
+    return report

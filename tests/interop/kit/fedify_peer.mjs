@@ -1,0 +1,155 @@
+// A small ActivityPub peer on top of the npm package @fedify/fedify (>= 2, Node >= 22): Fedify does
+// WebFinger, actor documents, HTTP signatures (RFC 9421 and draft-cavage, both ways), LD signatures,
+// FEP-8b32 proofs, sharedInbox, NodeInfo, queue and retries. One actor, and a control API for tests.
+//
+//   PORT=18084 ORIGIN=https://fedify.test ACTOR=fay FIRST_KNOCK=rfc9421 node fedify_peer.mjs
+//   ICON=https://...  the actor's picture     PATIENT=1  retry a peer that is down every 3 s at most, without a circuit breaker
+//
+// Control (POST JSON to http://127.0.0.1:PORT/_ctl/NAME):
+//   lookup {uri}              fetch and verify an object or acct: handle -> JSON-LD
+//   follow {uri}              send Follow                      -> {id}
+//   send   {activity, to}     sign and send any activity; to: [actor URIs] or "followers"
+//   note   {note, to, mentions?}  store a Note at /notes/ID, send Create -> {id}
+//   edit   {id, note, to}     store the Note anew, send Update -> {id}
+//   remove {id, to}           forget the Note, send Delete of its Tombstone -> {id}
+//   forget {actor}            no longer counts as followed, without a word to it
+//   log    {}                 activities received, verified, oldest first
+//   state  {}                 {followers, following, notes}
+import { createServer } from 'node:http'
+import { randomUUID } from 'node:crypto'
+import { createExponentialBackoffPolicy, createFederation, generateCryptoKeyPair, InProcessMessageQueue, MemoryKvStore } from '@fedify/fedify'
+import * as V from '@fedify/fedify/vocab'
+import { Temporal } from '@js-temporal/polyfill'
+
+const { PORT = '18084', ORIGIN = 'https://fedify.test', ACTOR = 'fay', FIRST_KNOCK = 'rfc9421', AUTHORIZED_FETCH, ICON, PATIENT } = process.env
+const log = [], notes = new Map(), followers = new Map(), following = new Map()
+const keys = [await generateCryptoKeyPair('RSASSA-PKCS1-v1_5'), await generateCryptoKeyPair('Ed25519')]
+
+const fed = createFederation({
+  kv: new MemoryKvStore(), queue: new InProcessMessageQueue(), origin: ORIGIN,
+  allowPrivateAddress: true,
+  ...(PATIENT ? { circuitBreaker: false, outboxRetryPolicy: createExponentialBackoffPolicy({
+    initialDelay: { seconds: 1 }, maxDelay: { seconds: 3 }, maxAttempts: 200 }) } : {}),
+  firstKnock: FIRST_KNOCK === 'rfc9421' ? 'rfc9421' : 'draft-cavage-http-signatures-12'
+})
+
+const authorize = actor => actor.authorize(async (ctx) => !AUTHORIZED_FETCH || (await ctx.getSignedKeyOwner()) != null)
+
+authorize(fed.setActorDispatcher('/users/{identifier}', async (ctx, id) => {
+  if (id !== ACTOR) return null
+  const pairs = await ctx.getActorKeyPairs(id)
+  return new V.Person({
+    id: ctx.getActorUri(id), preferredUsername: id, name: 'Fedify peer', summary: '<p>test peer</p>',
+    icon: ICON ? new V.Image({ url: new URL(ICON), mediaType: 'image/png' }) : null,
+    url: new URL(`/@${id}`, ORIGIN), published: Temporal.Now.instant(), manuallyApprovesFollowers: false, discoverable: true,
+    inbox: ctx.getInboxUri(id), outbox: ctx.getOutboxUri(id), followers: ctx.getFollowersUri(id), following: ctx.getFollowingUri(id),
+    endpoints: new V.Endpoints({ sharedInbox: ctx.getInboxUri() }),
+    publicKey: pairs[0].cryptographicKey, assertionMethods: pairs.map(p => p.multikey)
+  })
+}).setKeyPairsDispatcher(() => keys))
+
+fed.setObjectDispatcher(V.Note, '/notes/{id}', (ctx, { id }) => notes.get(id) ?? null)
+fed.setOutboxDispatcher('/users/{identifier}/outbox', () => ({ items: [] })).setCounter(() => notes.size)
+fed.setFollowersDispatcher('/users/{identifier}/followers', () => ({ items: [...followers.values()] })).setCounter(() => followers.size)
+fed.setFollowingDispatcher('/users/{identifier}/following', () => ({ items: [...following.values()].map(u => new URL(u)) })).setCounter(() => following.size)
+fed.setNodeInfoDispatcher('/nodeinfo/2.1', () => ({
+  software: { name: 'fedify-peer', version: '1.0.0' }, protocols: ['activitypub'],
+  usage: { users: { total: 1 }, localPosts: notes.size, localComments: 0 }
+}))
+
+fed.setInboxListeners('/users/{identifier}/inbox', '/inbox')
+  .setSharedKeyDispatcher(() => ({ identifier: ACTOR }))
+  .on(V.Activity, async (ctx, act) => {
+    log.push(await act.toJsonLd({ format: 'compact' }))
+    if (act instanceof V.Follow) {
+      const who = await act.getActor(ctx)
+      if (!who?.id) return
+      followers.set(who.id.href, { id: who.id, inboxId: who.inboxId, endpoints: who.endpoints })
+      await ctx.sendActivity({ identifier: ACTOR }, who, new V.Accept({
+        id: new URL(`/activities/${randomUUID()}`, ORIGIN), actor: ctx.getActorUri(ACTOR), object: act }))
+    } else if (act instanceof V.Accept) {
+      if (act.actorId) following.set(act.actorId.href, act.actorId.href)
+    } else if (act instanceof V.Undo) {
+      if ((await act.getObject(ctx)) instanceof V.Follow && act.actorId) followers.delete(act.actorId.href)
+    }
+  })
+
+const loaders = ctx => ({ documentLoader: ctx.documentLoader, contextLoader: ctx.contextLoader })
+const targets = async (ctx, to) => to === 'followers' ? 'followers'
+  : Promise.all(to.map(async u => (await (await ctxLookup(ctx, u)))))
+const ctxLookup = async (ctx, uri) => {
+  const got = await ctx.lookupObject(uri, { documentLoader: await ctx.getDocumentLoader({ identifier: ACTOR }) })
+  if (!got) throw new Error('cannot resolve ' + uri)
+  return got
+}
+const send = async (ctx, to, activity) => {
+  const t = await targets(ctx, to)
+  await ctx.sendActivity({ identifier: ACTOR }, t, activity, { preferSharedInbox: process.env.SHARED !== '0' })
+}
+
+const ctl = {
+  lookup: async (ctx, { uri }) => (await ctxLookup(ctx, uri)).toJsonLd({ format: 'compact' }),
+  follow: async (ctx, { uri }) => {
+    const who = await ctxLookup(ctx, uri)
+    const id = new URL(`/activities/${randomUUID()}`, ORIGIN)
+    await ctx.sendActivity({ identifier: ACTOR }, who, new V.Follow({ id, actor: ctx.getActorUri(ACTOR), object: who.id, to: who.id }))
+    return { id, actor: who.id }
+  },
+  send: async (ctx, { activity, to }) => {
+    const act = await V.Activity.fromJsonLd({ '@context': ['https://www.w3.org/ns/activitystreams', 'https://w3id.org/security/v1'],
+      id: `${ORIGIN}/activities/${randomUUID()}`, actor: ctx.getActorUri(ACTOR).href, ...activity }, loaders(ctx))
+    await send(ctx, to, act)
+    return { id: act.id }
+  },
+  note: async (ctx, { note = {}, to, mentions = [] }) => {
+    const id = randomUUID(), uri = new URL(`/notes/${id}`, ORIGIN), me = ctx.getActorUri(ACTOR)
+    const who = await Promise.all(mentions.map(m => ctxLookup(ctx, m)))
+    const obj = await V.Note.fromJsonLd({ '@context': 'https://www.w3.org/ns/activitystreams', type: 'Note', id: uri.href, attributedTo: me.href,
+      published: new Date().toISOString(), to: ['as:Public'], cc: [ctx.getFollowersUri(ACTOR).href, ...who.map(w => w.id.href)], url: uri.href,
+      tag: who.map(w => ({ type: 'Mention', href: w.id.href, name: `@${w.preferredUsername}@${w.id.host}` })), ...note }, loaders(ctx))
+    notes.set(id, obj)
+    await send(ctx, to ?? 'followers', new V.Create({ id: new URL(`#create`, uri), actor: me, object: obj, tos: obj.toIds, ccs: obj.ccIds, published: obj.published }))
+    return { id: uri }
+  },
+  edit: async (ctx, { id, note, to }) => {
+    const me = ctx.getActorUri(ACTOR), key = new URL(id).pathname.split('/').pop()
+    const old = await notes.get(key).toJsonLd({ format: 'compact' })
+    const obj = await V.Note.fromJsonLd({ ...old, updated: new Date().toISOString(), ...note }, loaders(ctx))
+    notes.set(key, obj)
+    await send(ctx, to, new V.Update({ id: new URL(`#update-${randomUUID()}`, id), actor: me, object: obj, tos: obj.toIds, ccs: obj.ccIds }))
+    return { id }
+  },
+  remove: async (ctx, { id, to }) => {
+    const me = ctx.getActorUri(ACTOR), gone = new V.Tombstone({ id: new URL(id) })
+    notes.delete(new URL(id).pathname.split('/').pop())
+    await send(ctx, to, new V.Delete({ id: new URL('#delete', id), actor: me, object: gone, to: V.PUBLIC_COLLECTION }))
+    return { id }
+  },
+  forget: async (ctx, { actor }) => ({ was: following.delete(actor) }),
+  log: async () => log,
+  state: async () => ({ followers: [...followers.keys()], following: [...following.keys()], notes: [...notes.keys()] })
+}
+
+fed.startQueue?.()
+createServer(async (req, res) => {
+  const chunks = []
+  for await (const c of req) chunks.push(c)
+  const body = Buffer.concat(chunks)
+  const url = new URL(req.url, ORIGIN)
+  try {
+    const request = new Request(url, { method: req.method, headers: Object.entries(req.headers).map(([k, v]) => [k, String(v)]), body: body.length ? body : undefined })
+    if (url.pathname.startsWith('/_ctl/')) {
+      const fn = ctl[url.pathname.slice(6)]
+      const out = fn ? await fn(fed.createContext(new Request(ORIGIN), undefined), body.length ? JSON.parse(body) : {}) : { error: 'unknown' }
+      res.writeHead(fn ? 200 : 404, { 'content-type': 'application/json' })
+      return res.end(JSON.stringify(out))
+    }
+    const r = await fed.fetch(request, { contextData: undefined })
+    res.writeHead(r.status, Object.fromEntries(r.headers))
+    res.end(Buffer.from(await r.arrayBuffer()))
+  } catch (e) {
+    console.error(e)
+    res.writeHead(500, { 'content-type': 'application/json' })
+    res.end(JSON.stringify({ error: String(e) }))
+  }
+}).listen(Number(PORT), '127.0.0.1', () => console.log('fedify peer', ORIGIN, 'on', PORT))

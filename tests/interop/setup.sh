@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# Installs the peers of the interop tests: Fedify (npm), pubby and nostr-sdk (a venv each), and a Node >= 22 where the
+# system's is older. Idempotent, and done at once when nothing changed since the last run.
+#   tests/interop/setup.sh           into .cache/interop of the repo, or into $BRIDGED_PEERS
+# Needs Python >= 3.10, npm and Debian's openssl, ca-certificates, util-linux; what is missing is installed when run as root.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+into=${BRIDGED_PEERS:-$here/../../.cache/interop}
+python=${PYTHON:-python3}
+mkdir -p "$into"; into=$(cd "$into" && pwd)
+echo "*" >"$into/.gitignore"
+exec 9>"$into/lock"; flock 9
+
+stamp=$(cat "$here/setup.sh" "$here"/kit/package*.json "$here"/kit/requirements-*.txt | sha256sum | cut -d' ' -f1)
+needed() { for c in openssl update-ca-certificates unshare nsenter flock; do command -v "$c" >/dev/null || return 1; done; }
+if [ "$(cat "$into/stamp" 2>/dev/null)" = "$stamp" ] && needed; then exit 0; fi
+rm -f "$into/stamp"
+
+missing=()
+need() { command -v "$1" >/dev/null || missing+=("$2"); }
+need openssl openssl; need update-ca-certificates ca-certificates; need unshare util-linux; need nsenter util-linux; need npm npm
+"$python" -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
+if [ ${#missing[@]} -gt 0 ]; then
+  [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo "setup.sh: install first: ${missing[*]}" >&2; exit 1; }
+  apt-get update -q >&2
+  DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${missing[@]}" >&2
+fi
+
+# A Node >= 22: the system's, else the npm package `node`, whose install script fetches the package of this processor;
+# where install scripts are off, that package by name.
+major() { "$1" -p 'process.versions.node.split(".")[0]' 2>/dev/null || echo 0; }
+npm_get() { npm install --prefix "$into/node" --no-save --no-package-lock --no-audit --no-fund "$@" >&2; }
+find_node() { find "$into/node" -type f -path '*/bin/node' -perm -u+x -print -quit 2>/dev/null; }
+node=$(command -v node || true)
+if [ "$(major "${node:-false}")" -lt 22 ]; then
+  mkdir -p "$into/node"
+  [ -n "$(find_node)" ] || npm_get --ignore-scripts=false node@24.21.0 || true
+  [ -n "$(find_node)" ] || npm_get "node-linux-$(uname -m | sed 's/x86_64/x64/; s/aarch64/arm64/')@24.21.0"
+  node=$(find_node)
+fi
+[ "$(major "$node")" -ge 22 ] || { echo "setup.sh: no Node >= 22" >&2; exit 1; }
+mkdir -p "$into/bin"; ln -sf "$node" "$into/bin/node"
+
+mkdir -p "$into/fedify"
+cp "$here/kit/package.json" "$here/kit/package-lock.json" "$into/fedify/"
+(cd "$into/fedify" && PATH="$into/bin:$PATH" npm ci --ignore-scripts --no-audit --no-fund >&2)
+
+for peer in pubby nostr; do
+  [ -x "$into/$peer/bin/python" ] || "$python" -m venv "$into/$peer"
+  "$into/$peer/bin/python" -m pip install -q --disable-pip-version-check --require-hashes --only-binary :all: \
+    -r "$here/kit/requirements-$peer.txt" >&2
+done
+echo "$stamp" >"$into/stamp"
+echo "peers are in $into" >&2
