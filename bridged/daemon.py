@@ -19,7 +19,8 @@ from bridged.egress import Egress
 from bridged.host import AdapterHost
 from bridged.model import Ref
 from bridged.outbox import Outbox
-from bridged.store import identity, settings as kept
+from bridged.store import identity
+from bridged.store import settings as kept
 from bridged.store.engine import Store, Tx, url_of
 from bridged.store.upgrade import CORE
 from bridged.web import app as webapp

@@ -16,7 +16,7 @@ LOOKUP = 8.0
 
 
 class Ghosts:
-    """Get-or-create for accounts and ghosts. All of it is I/O first, then one transaction; doing it twice is harmless."""
+    """Get-or-create for accounts and ghosts. I/O first, then one transaction; twice is harmless."""
 
     def __init__(self, core: Core) -> None:
         self.core = core

@@ -65,9 +65,7 @@ class AdapterHost:
         return found is not None and found[1] == "gone"
 
     async def ghost_named(self, handle: str) -> tuple[Ghost, Account] | None:
-        return await self._core.store.read(
-            lambda tx: _with_owner(tx, identity.ghost_named(tx, self._network, handle))
-        )
+        return await self._core.store.read(lambda tx: _with_owner(tx, identity.ghost_named(tx, self._network, handle)))
 
     async def lookup(self, name: str) -> tuple[Ghost, Account] | None:
         return await self._ghosts.lookup(name, self._network)
@@ -123,7 +121,5 @@ def _with_owner(tx: StoreTx, ghost: Ghost | None) -> tuple[Ghost, Account] | Non
     return (ghost, account) if ghost and account else None
 
 
-def _copies_by(
-    tx: StoreTx, ghost: Ghost, kinds: list[str], limit: int, before: int | None
-) -> list[tuple[int, Copy]]:
+def _copies_by(tx: StoreTx, ghost: Ghost, kinds: list[str], limit: int, before: int | None) -> list[tuple[int, Copy]]:
     return acts.copies_by(tx, ghost.owner, ghost.ref.network, kinds, limit, before)

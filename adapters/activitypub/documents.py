@@ -58,6 +58,12 @@ def url_links(web: str, canonical: str) -> list[Document]:
     return links
 
 
+def with_plain_url(served: bytes) -> bytes:
+    """A served document whose `url` is the page alone, for readers that cannot take links."""
+    document: Document = orjson.loads(served)
+    return orjson.dumps({**document, "url": document["url"][0]["href"]})
+
+
 def actor_document(
     ghost: Ghost, account: Account, urls: Urls, public_pem: str, linked: Linked | None = None
 ) -> Document:

@@ -19,6 +19,7 @@ from adapters.activitypub.documents import (
     page_document,
     resource_descriptor,
     tombstone,
+    with_plain_url,
 )
 from adapters.activitypub.ids import Urls, collection, name_elsewhere, native, split_acct
 from adapters.activitypub.inbox import Inbox
@@ -29,7 +30,7 @@ PAGE = 20
 """Members on one page of a collection."""
 MAX_AGE = 180
 """Seconds that caches may keep what we serve: long collections naively served invite floods."""
-COUNTED = 1000
+COUNTED = 200
 """An outbox longer than this says that it has this many."""
 COME_BACK = 30
 _OUTBOX = ("Post", "Repost")
@@ -122,8 +123,14 @@ class Pages:
             return _elsewhere(account.url)
         stored = await self._host.copy(ref)
         if stored is not None and stored.served and not stored.gone:
-            return self._serve(request, stored.served)
-        return self._serve(request, dump(actor_document(ghost, account, self._urls, self._pem)))
+            body = stored.served
+        else:
+            body = dump(actor_document(ghost, account, self._urls, self._pem))
+        # pubby 0.6 keeps an actor's url as text: with a list, all that we say to its users ends in errors there.
+        plain = request.headers.get("User-Agent", "").startswith("pubby/")
+        answer = self._serve(request, with_plain_url(body) if plain else body)
+        answer.headers["Vary"] = "Accept, User-Agent"
+        return answer
 
     async def outbox(self, request: web.Request) -> web.Response:
         """Recent posts as Creates, and Announces, newest first."""

@@ -16,7 +16,7 @@ MAX_BYTES = 256 * 1024
 MAX_DEPTH = 16
 PREFIX = "BRIDGED_"
 # Read by other parts or by the tests; these are no overrides.
-RESERVED = ("SECRET", "CONFIG", "VECTORS", "PEERS", "POSTGRES", "CRASH")
+RESERVED = ("SECRET", "CONFIG", "VECTORS", "PEERS", "POSTGRES", "SEED", "CRASH")
 
 Loc = tuple[str | int, ...]
 """The way to a value: mapping keys and list indexes from the top."""

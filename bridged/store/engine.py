@@ -12,6 +12,7 @@ import contextlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -57,7 +58,11 @@ def url_of(store: str, data_dir: Path) -> str:
 def _prepare(engine: Engine, begin: str) -> None:
     """Hands transactions over to SQLAlchemy: the driver's own rules would keep reads outside them."""
     event.listen(engine, "connect", _pragmas)
-    event.listen(engine, "begin", lambda conn: conn.exec_driver_sql(begin))
+
+    def start(conn: Connection) -> None:
+        conn.exec_driver_sql(begin)
+
+    event.listen(engine, "begin", start)
 
 
 def _pragmas(dbapi: Any, _record: Any) -> None:
@@ -160,12 +165,10 @@ class Store:
             error: BaseException | None = None
             try:
                 if self._thread:
-                    await asyncio.get_running_loop().run_in_executor(
-                        self._thread, lambda b=batch: _commit(self._connection(), b)
-                    )
+                    await asyncio.get_running_loop().run_in_executor(self._thread, partial(_commit_on, self, batch))
                 else:
                     async with self._async.connect() as conn:
-                        await conn.run_sync(lambda c, b=batch: _commit(c, b))
+                        await conn.run_sync(_commit, batch)
             except asyncio.CancelledError:
                 for unit in batch:
                     unit.done.cancel()
@@ -174,6 +177,10 @@ class Store:
                 error = _busy(e) if isinstance(e, (DBAPIError, OSError)) else e
             for unit in batch:
                 _settle(unit, error)
+
+
+def _commit_on(store: Store, batch: list[_Unit[Any]]) -> None:
+    _commit(store._connection(), batch)  # pyright: ignore[reportPrivateUsage]
 
 
 def _commit(conn: Connection, batch: list[_Unit[Any]]) -> None:

@@ -1,6 +1,7 @@
 """Schema upgrades by Alembic, without its command line: each folder of migrations keeps its own version table."""
 
 from pathlib import Path
+from typing import Any
 
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
@@ -13,12 +14,13 @@ CORE = Path(__file__).parent / "migrations"
 def upgrade(conn: Connection, folder: Path, table: str) -> None:
     """Runs what is missing of `folder` in one transaction; `table` remembers how far it got."""
     script = ScriptDirectory(str(folder))
+
+    def steps(revision: Any, _context: MigrationContext) -> Any:
+        return script._upgrade_revs("head", revision)  # pyright: ignore[reportPrivateUsage]
+
     context = MigrationContext.configure(
         conn,
-        opts={
-            "version_table": table,
-            "fn": lambda revision, _context: script._upgrade_revs("head", revision),  # pyright: ignore[reportPrivateUsage]
-        },
+        opts={"version_table": table, "fn": steps},
     )
     with context.begin_transaction(), Operations.context(context):
         context.run_migrations()

@@ -82,7 +82,7 @@ class FakeHost:
     def __init__(self, heard: Heard | None = None, base_url: str = BASE) -> None:
         domain = base_url.partition("://")[2]
         self.site = Site(domain, domain, base_url, "1.2.3", "bridge", "The bridge", Path("."))
-        self.http = FakeHttp()
+        self.http: Any = FakeHttp()
         self.clock = NOW
         self.listening = heard or Heard()
         self.received: list[Envelope] = []

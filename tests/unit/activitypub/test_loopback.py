@@ -3,10 +3,9 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from ipaddress import ip_network
-from typing import Any
 
 from aiohttp import web
-from aiohttp.test_utils import TestServer
+from aiohttp.test_utils import TestServer, unused_port
 
 from adapters.activitypub.adapter import ActivityPub, Config
 from bridged.api import Activity, Delete, Delivery, Follow, Heard, Post, PostBody, Ref, Text, View
@@ -16,27 +15,16 @@ from tests.unit.activitypub.fake import HOME, NOW, FakeHost
 
 @asynccontextmanager
 async def bridge() -> AsyncIterator[tuple[FakeHost, ActivityPub]]:
+    port = unused_port()
+    host = FakeHost(base_url=f"http://127.0.0.1:{port}")
+    host.ghosts.clear()
+    egress = Egress(user_agent="test", count=lambda _: None, allow=[ip_network("127.0.0.0/8")])
+    host.http = egress
+    adapter = ActivityPub(Config(), host)
+    await adapter.start()
     app = web.Application()
-    late: list[Any] = []
-
-    async def pass_on(request: web.Request) -> web.StreamResponse:
-        match = await late[0].router.resolve(request)
-        request._match_info = match  # the address is known only once the server runs, and routes need it
-        match.add_app(late[0])
-        return await match.handler(request)
-
-    app.router.add_route("*", "/{tail:.*}", pass_on)
-    async with TestServer(app, host="127.0.0.1") as server:
-        base = f"http://127.0.0.1:{server.port}"
-        host = FakeHost(base_url=base)
-        host.ghosts.clear()
-        egress = Egress(user_agent="test", count=lambda _: None, allow=[ip_network("127.0.0.0/8")])
-        host.http = egress  # type: ignore[assignment]
-        adapter = ActivityPub(Config(), host)
-        await adapter.start()
-        inner = web.Application()
-        inner.add_routes(adapter.routes())
-        late.append(inner)
+    app.add_routes(adapter.routes())
+    async with TestServer(app, host="127.0.0.1", port=port):
         try:
             yield host, adapter
         finally:
@@ -69,5 +57,3 @@ async def test_two_bridges_understand_each_other():
         assert acts[1].body.text.plain == "hello there"
         assert acts[2] == Delete(acts[1].body.ref)
         assert all(envelope.signer == us.ref for envelope in there.received)
-
-

@@ -171,6 +171,12 @@ async def test_actor_is_served_as_it_was_last_said(site: Site):
     assert actor["name"] == "Newer"
 
 
+async def test_actor_for_pubby_has_a_plain_url(site: Site):
+    response, actor = await site.get(ACTOR, **{"User-Agent": "pubby/0.6.2 (+https://pubby.test/ap/actor)"})
+    assert actor["url"] == HOME.url
+    assert response.headers["Vary"] == "Accept, User-Agent"
+
+
 async def test_content_type_follows_accept(site: Site):
     response, _ = await site.get(ACTOR, 'application/ld+json; profile="https://www.w3.org/ns/activitystreams"')
     assert response.headers["Content-Type"].startswith("application/ld+json; profile=")

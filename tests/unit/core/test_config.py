@@ -315,7 +315,7 @@ def test_variables_reach_every_kind_of_key(write, tmp_path: Path):
 
 
 def test_variables_of_other_parts_are_no_overrides(write):
-    names = ("SECRET", "CONFIG", "VECTORS", "PEERS", "POSTGRES", "CRASH")
+    names = ("SECRET", "CONFIG", "VECTORS", "PEERS", "POSTGRES", "SEED", "CRASH")
     env = {f"BRIDGED_{name}": "[not, an, override" for name in names} | {"PATH": "x", "BRIDGEDX": "y"}
     assert load(write(LEAST), env).domain == "a.example"
 

@@ -70,6 +70,9 @@ class FakeHost:
         self.lookups: dict[str, Any] = {}
         self.looked_up: list[str] = []
         self.fail: list[Exception] = []
+        self.gate = asyncio.Event()
+        """Cleared, it makes the store hang."""
+        self.gate.set()
         self._heard = heard or Heard()
         self._changed = asyncio.Condition()
         self._arrived = asyncio.Condition()
@@ -83,6 +86,7 @@ class FakeHost:
         cursor: tuple[str, str] | None = None,
         also: Callable[[Any], None] | None = None,
     ) -> int:
+        await self.gate.wait()
         if self.fail:
             raise self.fail.pop(0)
         known = {envelope.id for envelope in self.received}

@@ -188,6 +188,52 @@ async def test_the_cursor_moves_only_when_everything_older_is_stored() -> None:
     assert stored.is_set()
 
 
+async def test_the_cursor_waits_for_what_is_queued_when_the_answer_ends() -> None:
+    """All is heard while the store hangs: the first batches then stored must not take the cursor past the rest."""
+
+    async def script(client: Client) -> None:
+        name = (await client.expect("REQ"))[1]
+        for number in range(100):
+            await client.event(name, post(str(number), at=NOW - 4000 + number))
+        await client.say("EOSE", name)
+        await client.say("EOSE", (await client.expect("REQ"))[1])
+        await client.say("AUTH", "have you read all that?")
+        await client.expect("AUTH")
+        host.gate.set()
+        await client.hold()
+
+    host = FakeHost(Heard(full=frozenset({ALICE})))
+    async with scripted(script) as relay:
+        host.cursors[f"relay {relay.url}"] = str(NOW - 5000)
+        host.gate.clear()
+        async with listen(relay.url, host):
+            await host.until(lambda: len(host.received) == 100)
+    moved = [cursor is not None for _, cursor in host.receipts]
+    assert len(moved) >= 3
+    assert moved == [False] * (len(moved) - 1) + [True]
+
+
+async def test_what_was_stored_is_not_handed_in_again_after_reconnecting() -> None:
+    first, second = post("first"), post("second")
+
+    async def script(client: Client) -> None:
+        name = (await client.expect("REQ"))[1]
+        await client.event(name, first)
+        if len(relay.clients) == 2:
+            await client.event(name, second)
+            await client.hold()
+        await stored.wait()
+
+    stored = asyncio.Event()
+    host = FakeHost(Heard(full=frozenset({ALICE})))
+    async with scripted(script) as relay, listen(relay.url, host):
+        await host.until(lambda: bool(host.received))
+        await asyncio.sleep(0)  # the listener notes it in the step after the store's
+        stored.set()
+        await host.until(lambda: len(host.received) == 2)
+    assert [[envelope.id for envelope in envelopes] for envelopes, _ in host.receipts] == [[first.id], [second.id]]
+
+
 async def test_reconnecting_asks_from_the_cursor_on_and_never_from_the_future() -> None:
     asked: list[int] = []
 
