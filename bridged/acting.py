@@ -126,7 +126,7 @@ class Acting:
             if known is None or not known.live or known.activity.actor != activity.actor:
                 note(core, tx, "dropped", activity, "not-yours" if known and known.live else "unknown-post")
                 return
-            acts.revise(tx, act.body.ref, Post(act.body), known.activity.at)
+            acts.revise(tx, act.body.ref, Post(act.body), activity.at)
         elif not acts.record(tx, activity, _target(activity), roots(tx, activity)):
             return
         note(core, tx, "heard", activity, channel)
@@ -142,9 +142,9 @@ class Acting:
         core = self.core
         known = await core.store.read(lambda tx: acts.find(tx, activity.ref))
         body, old = body_of(activity), body_of(known.activity) if known else None
-        if body is None or old is None or body.at <= old.at:
+        if body is None or old is None or known is None or activity.at <= known.activity.at:
             return [dropping(core, activity, "known", told=False)]
-        name = f"{activity.ref.id}@{body.at:.0f}"
+        name = f"{activity.ref.id}@{activity.at:.0f}"
         edit = replace(activity, ref=Ref(activity.ref.network, name[-2048:]), act=Edit(body))
         return await self.plan(edit, heard_at, channel, attempt=attempt)
 

@@ -50,7 +50,9 @@ class Bridge:
                 self.core.log.warning("bridge_waits_for_store", why=e.why)
                 await asyncio.sleep(1)
                 continue
-            wait = 1.0 if due is None else min(1.0, max(0.02, due - self.core.now()))
+            # what is due already is in hand: whoever has it wakes us
+            ahead = 1.0 if due is None else due - self.core.now()
+            wait = min(ahead, 1.0) if ahead > 0 else 1.0
             if found == 0 or len(self._busy) >= BATCH:
                 try:
                     async with asyncio.timeout(wait):
@@ -69,7 +71,8 @@ class Bridge:
         if room <= 0:
             return 0
         now = self.core.now()
-        rows = await self.core.store.read(lambda tx: inboxes.due(tx, now, min(BATCH, room), self._busy))
+        busy = frozenset(self._busy)  # before the snapshot: what ends meanwhile must not look new
+        rows = await self.core.store.read(lambda tx: inboxes.due(tx, now, min(BATCH, room), busy))
         for row in rows:
             self._busy.add(row.id)
             self._lanes.add(row.envelope.signer, lambda r=row: self._take(r))

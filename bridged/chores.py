@@ -11,24 +11,22 @@ from typing import Literal
 
 import msgspec
 
-from bridged.adapter import Envelope, Unreachable
+from bridged.adapter import Envelope
 from bridged.core import BOT, Core
 from bridged.ghosts import Ghosts
-from bridged.model import HOME, Activity, Delete, Follow, Post, Ref
+from bridged.model import HOME, Activity, Delete, Follow, Ref
 from bridged.store import acts, follows, identity, inboxes, ledger
 from bridged.store.engine import Tx
 from bridged.tell import tell
-from bridged.threads import Budget, Threads, resolve
+from bridged.threads import Threads
 
 PAGE = 50
-RECENT = 20
 
 
 @dataclass(frozen=True)
 class Chore:
-    do: Literal["join", "leave", "backfill"]
+    do: Literal["join", "leave"]
     account: Ref
-    to: str = ""
 
 
 def order(tx: Tx, chore: Chore, now: float) -> None:
@@ -52,9 +50,6 @@ class Chores:
                 return True
             case "leave":
                 return await self._leave(chore.account)
-            case "backfill":
-                await self._backfill(chore.account, chore.to)
-                return True
 
     async def _join(self, ref: Ref) -> None:
         """Ghosts on every other network; where an account is heard only by its followers, the bot follows it."""
@@ -125,20 +120,3 @@ class Chores:
                 follows.drop(tx, follower, ref)
                 tell(core, tx, undo, network, now)
                 acts.strike(tx, made, follower, now)
-
-    async def _backfill(self, ref: Ref, network: str) -> None:
-        core = self.core
-        if not await core.store.read(lambda tx: core.may(tx, ref)):
-            return
-        try:
-            envelopes = await core.adapters[ref.network].recent(ref, RECENT)
-        except Unreachable:
-            return
-        found: list[Activity] = []
-        for envelope in envelopes:
-            found += [a for a in self.threads.read(envelope) if isinstance(a.act, Post) and a.actor == ref]
-        for activity in sorted(found, key=lambda a: a.at)[-RECENT:]:
-            known = await core.store.read(lambda tx, a=activity: acts.find(tx, a.ref))
-            if known is None:
-                settled = await core.store.read(lambda tx, a=activity: resolve(tx, a))
-                await self.threads.show(settled, network, Budget())

@@ -117,8 +117,9 @@ class Egress:
         headers: Mapping[str, str] | None = None,
         limit: int = 1 << 20,
         sign: Sign | None = None,
+        redirects: int = MAX_REDIRECTS,
     ) -> Response:
-        """GET `url`, following at most 3 redirects; `Response.url` is where the answer came from.
+        """GET `url`, following at most `redirects` of them; `Response.url` is where the answer came from.
 
         `sign` is called for every hop, with the method and the URL as sent. Headers that belong to one origin
         (Authorization, Cookie) do not follow to another. Every status is returned, not raised. A body above
@@ -128,7 +129,7 @@ class Egress:
         async with self._bounded(url):
             target = check_url(url, HTTP_SCHEMES)
             static = _without(headers or {}, _OF_ONE_HOST)
-            for _ in range(MAX_REDIRECTS + 1):
+            for _ in range(redirects + 1):
                 async with self._exchange("GET", target, static, sign) as answer:
                     location = answer.headers.get("Location")
                     if answer.status not in _REDIRECTS or location is None:

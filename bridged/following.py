@@ -59,7 +59,6 @@ class Following:
             return
         there = core.adapters[target.network].capabilities
         asked = there.follows == "request" and told
-        first = not follows.followers(tx, target, actor.network, limit=1)
         if asked and follows.state_of(tx, actor, target) == "live":
             asked = False
         follows.put(tx, actor, target, activity.ref, "asked" if asked else "live", core.now())
@@ -69,9 +68,6 @@ class Following:
         if told:
             note(core, tx, "carried", activity, "answer", target.network)
             tell(core, tx, activity, target.network, heard_at)
-        if first:
-            order(tx, Chore("backfill", target, actor.network), core.now())
-            tx.on_commit(core.inbox_wake.set)
         tx.on_commit(core.ears.touch)
 
     def _accept(self, tx: Tx, follow: Activity, target: Ref, heard_at: float) -> None:

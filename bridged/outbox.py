@@ -50,7 +50,9 @@ class Outbox:
                 self.core.log.warning("outbox_waits_for_store", why=e.why)
                 await asyncio.sleep(1)
                 continue
-            wait = 1.0 if due is None else min(1.0, max(0.02, due - self.core.now()))
+            # what is due already is in hand: whoever has it wakes us
+            ahead = 1.0 if due is None else due - self.core.now()
+            wait = min(ahead, 1.0) if ahead > 0 else 1.0
             if found == 0 or len(self._busy) >= PARALLEL * 4:
                 try:
                     async with asyncio.timeout(wait):
@@ -69,7 +71,8 @@ class Outbox:
         if room <= 0:
             return 0
         now = self.core.now()
-        lanes = await self.core.store.read(lambda tx: queue.due(tx, now, min(BATCH, room), self._busy))
+        busy = frozenset(self._busy)  # before the snapshot: what ends meanwhile must not look free
+        lanes = await self.core.store.read(lambda tx: queue.due(tx, now, min(BATCH, room), busy))
         for lane in lanes:
             self._busy.add(lane.id)
             task = asyncio.create_task(self._lane(lane))

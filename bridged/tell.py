@@ -11,6 +11,8 @@ from bridged.store import acts, follows, identity, ledger, queue
 from bridged.store.engine import Tx
 from bridged.words import people_in, posts_in
 
+CLOCKS = 300.0
+"""How far the clocks of other people may be off, in seconds."""
 WAIT = 3600.0
 """How long a delivery waits for the copies it refers to, in seconds."""
 
@@ -160,7 +162,9 @@ def _recipients(
         named = [r for r in accounts if r.network == network]
     found = {r: accounts[r] for r in named if r in accounts}
     if isinstance(act, Post | Edit | Repost | Profile | Delete):
-        missing = [r for r in follows.followers(tx, activity.actor, network) if r not in found]
+        # what was said before somebody followed is there to be read; it is not news to them
+        by = activity.at + CLOCKS if isinstance(act, Post | Repost) else None
+        missing = [r for r in follows.followers(tx, activity.actor, network, by=by) if r not in found]
         found |= {a.ref: a for a in identity.accounts_of(tx, missing)}
     return tuple(found.values())
 

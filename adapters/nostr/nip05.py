@@ -48,14 +48,14 @@ async def find(host: Host, name: str) -> Ref | None:
     local, domain = parts
     url = f"https://{domain}{PATH}?name={local}"
     try:
-        answer = await host.http.get(url, headers={"Accept": "application/json"}, limit=MAX_ANSWER)
+        answer = await host.http.get(url, headers={"Accept": "application/json"}, limit=MAX_ANSWER, redirects=0)
     except EgressFailed as failed:
         raise Unreachable(failed.why) from None
     except Rejected:
         return None
     if answer.status >= 500 or answer.status == 429:
         raise Unreachable(f"status {answer.status}")
-    if answer.status != 200 or answer.url != url:
+    if answer.status != 200:
         return None
     pubkey = named(answer.body, local)
     return None if pubkey is None else ids.account_ref(pubkey)

@@ -49,7 +49,13 @@ class Http(Protocol):
     """The one door to the outside (`egress.py`). Raises EgressRefused for ever, EgressFailed for now."""
 
     async def get(
-        self, url: str, *, headers: Mapping[str, str] | None = None, limit: int = 1 << 20, sign: Sign | None = None
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        limit: int = 1 << 20,
+        sign: Sign | None = None,
+        redirects: int = 3,
     ) -> Response: ...
     async def post(
         self,
@@ -196,10 +202,6 @@ class Source(Protocol):
 
     async def fetch(self, ref: Ref) -> Sequence[Envelope]:
         """The post `ref` from its origin, verified; empty when it is gone or not public. Raises Unreachable."""
-        ...
-
-    async def recent(self, account: Ref, limit: int) -> Sequence[Envelope]:
-        """The newest public posts of an account, verified, newest first. Raises Unreachable."""
         ...
 
     def hints(self) -> Sequence[str]:

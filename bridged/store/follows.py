@@ -54,8 +54,10 @@ def forget(tx: Tx, account: Ref) -> None:
     tx.execute(delete(follows).where(follows.c.target_network == account.network, follows.c.target_id == account.id))
 
 
-def followers(tx: Tx, target: Ref, network: str, limit: int | None = None, offset: int = 0) -> list[Ref]:
-    """Accounts of `network` that follow `target`, oldest first."""
+def followers(
+    tx: Tx, target: Ref, network: str, limit: int | None = None, offset: int = 0, by: float | None = None
+) -> list[Ref]:
+    """Accounts of `network` that follow `target`, oldest first; with `by`, only those that did at that time."""
     query = (
         select(follows.c.actor)
         .where(follows.c.target_network == target.network, follows.c.target_id == target.id)
@@ -63,6 +65,8 @@ def followers(tx: Tx, target: Ref, network: str, limit: int | None = None, offse
         .order_by(follows.c.at, follows.c.actor)
         .offset(offset)
     )
+    if by is not None:
+        query = query.where(follows.c.at <= by)
     return [Ref(network, r.actor) for r in tx.execute(query.limit(limit) if limit is not None else query)]
 
 

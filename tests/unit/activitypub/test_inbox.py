@@ -3,52 +3,12 @@
 import asyncio
 import gzip
 import json
-from typing import Any
 
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestClient, TestServer
 
-from adapters.activitypub.adapter import ActivityPub, Config
 from bridged.api import Busy, Delete, EgressFailed, Follow, Heard, Post, Ref, Repost, Response
-from tests.unit.activitypub.fake import BASE, BOT, GHOST, NOW, PUBLIC, FakeHost, Peer, rsa_key
-
-
-class Door:
-    """One inbox of a running adapter, and Alice who writes to it."""
-
-    def __init__(self, host: FakeHost, adapter: ActivityPub, client: TestClient[Any, Any]) -> None:
-        self.host, self.adapter, self.client = host, adapter, client
-        self.alice = Peer(host)
-
-    async def send(self, activity: object, by: Peer | None = None, *, path: str = "/inbox", **how: Any) -> int:
-        body = activity if isinstance(activity, bytes) else json.dumps(activity).encode()
-        return await self.post(body, (by or self.alice).signed(body, path=path, **how), path)
-
-    async def post(self, body: Any, headers: dict[str, str], path: str = "/inbox") -> int:
-        async with self.client.post(path, data=body, headers=headers) as response:
-            self.answer = response
-            return response.status
-
-    def decoded(self) -> list[Any]:
-        return [activity.act for envelope in self.host.received for activity in self.adapter.decode(envelope)]
-
-    async def still_good(self) -> None:
-        """After every bad case a good one must still pass."""
-        before = len(self.host.received)
-        assert await self.send(self.alice.activity("Follow", GHOST.ref.id, 999)) == 202
-        assert len(self.host.received) == before + 1
-
-
-@pytest.fixture
-async def door():
-    host = FakeHost(Heard(full=frozenset({"https://peer.test/users/alice"})))
-    adapter = ActivityPub(Config(), host)
-    await adapter.start()
-    app = web.Application(client_max_size=1 << 21)
-    app.add_routes(adapter.routes())
-    async with TestClient(TestServer(app)) as client:
-        yield Door(host, adapter, client)
+from tests.unit.activitypub.door import Door
+from tests.unit.activitypub.fake import BASE, BOT, GHOST, NOW, PUBLIC, Peer, rsa_key
 
 
 @pytest.mark.parametrize("scheme", ["cavage", "rfc9421"])
