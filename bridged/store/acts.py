@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import Select, and_, exists, func, select, update
 
 from bridged import model
 from bridged.adapter import Part
@@ -239,27 +239,31 @@ def settle_copy(tx: Tx, copy_id: int, ref: Ref | None, detail: Mapping[str, str]
 def copies_by(
     tx: Tx, actor: Ref, network: str, kinds: Iterable[str], limit: int, before: int | None
 ) -> list[tuple[int, Copy]]:
-    """Newest first: latest copies an account has on a network, made by acts of some kinds, with paging numbers."""
+    """Newest first: the latest copies an account has on a network, made by acts of some kinds, with paging numbers."""
+    first, newer = copies.alias("first"), copies.alias("newer")
+
+    def same(table: Any) -> list[Any]:
+        names = ("origin_network", "origin_id", "network", "part")
+        return [table.c[n] == copies.c[n] for n in names]
+
     query = (
-        select(copies)
+        select(first.c.id.label("number"), copies)
+        .join(first, and_(*same(first), first.c.version == 1))
         .where(
-            copies.c.network == network,
-            copies.c.actor_network == actor.network,
-            copies.c.actor_id == actor.id,
-            copies.c.act.in_(list(kinds)),
-            copies.c.part == 0,
-            copies.c.version == 1,
+            first.c.network == network,
+            first.c.actor_network == actor.network,
+            first.c.actor_id == actor.id,
+            first.c.act.in_(list(kinds)),
+            first.c.part == 0,
+            copies.c.gone == 0,
+            ~exists().where(*same(newer), newer.c.version > copies.c.version),
         )
-        .order_by(copies.c.id.desc())
+        .order_by(first.c.id.desc())
         .limit(limit)
     )
     if before is not None:
-        query = query.where(copies.c.id < before)
-    found: list[tuple[int, Copy]] = []
-    for row in tx.execute(query).all():
-        latest = [c for c in copies_of(tx, Ref(row.origin_network, row.origin_id), network) if c.part == 0]
-        found += [(row.id, c) for c in latest if not c.gone]
-    return found
+        query = query.where(first.c.id < before)
+    return [(row.number, _copy(row)) for row in tx.execute(query)]
 
 
 def count_posts(tx: Tx, network: str) -> int:

