@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from bridged.adapter import Unreachable
-from bridged.core import BOT, Core
+from bridged.core import Core
 from bridged.following import Following
 from bridged.ghosts import Ghosts
 from bridged.model import (
+    BOT,
     Accept,
     Activity,
     Block,

@@ -12,9 +12,9 @@ from typing import Literal
 import msgspec
 
 from bridged.adapter import Envelope
-from bridged.core import BOT, Core
+from bridged.core import Core
 from bridged.ghosts import Ghosts
-from bridged.model import HOME, Activity, Delete, Follow, Ref
+from bridged.model import BOT, HOME, Activity, Delete, Follow, Ref
 from bridged.store import acts, follows, identity, inboxes, ledger
 from bridged.store.engine import Tx
 from bridged.tell import tell
@@ -46,12 +46,12 @@ class Chores:
         self.core.log.info("chore", do=chore.do, account=str(chore.account))
         match chore.do:
             case "join":
-                await self._join(chore.account)
+                await self._join(chore.account, envelope.id)
                 return True
             case "leave":
                 return await self._leave(chore.account)
 
-    async def _join(self, ref: Ref) -> None:
+    async def _join(self, ref: Ref, cause: str) -> None:
         """Ghosts on every other network; where an account is heard only by its followers, the bot follows it."""
         core = self.core
         account = await self.ghosts.account(ref)
@@ -65,7 +65,7 @@ class Chores:
             def unit(tx: Tx) -> None:
                 if follows.state_of(tx, BOT, ref) is None:
                     now = core.now()
-                    follow = Activity(Ref(HOME, f"follow:{ref.network}:{ref.id}"[:2000]), BOT, now, Follow(ref))
+                    follow = Activity(Ref(HOME, f"follow:{cause}"), BOT, now, Follow(ref))
                     acts.record(tx, follow, ref)
                     follows.put(tx, BOT, ref, follow.ref, "asked", now)
                     tell(core, tx, follow, ref.network, now)

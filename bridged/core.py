@@ -12,11 +12,9 @@ from bridged.adapter import Heard, Sink
 from bridged.config import Settings
 from bridged.keys import KeyRing
 from bridged.metrics import Metrics
-from bridged.model import HOME, Account, Ref
+from bridged.model import BOT, Account, Ref
 from bridged.store import follows, identity
 from bridged.store.engine import Store, Tx
-
-BOT = Ref(HOME, "bot")
 
 
 class Ears:

@@ -14,10 +14,10 @@ from bridged.adapter import Site, Unreachable
 from bridged.bridge import Bridge
 from bridged.chores import Chore, order
 from bridged.config import Settings
-from bridged.core import BOT, Core
+from bridged.core import Core
 from bridged.egress import Egress
 from bridged.host import AdapterHost
-from bridged.model import Ref
+from bridged.model import BOT, Ref
 from bridged.outbox import Outbox
 from bridged.store import identity
 from bridged.store import settings as kept
@@ -116,7 +116,8 @@ class Daemon:
                     core.log.error("account_not_found", account=entry, mend="correct or remove it in `accounts`")
                     continue
                 resolved.add(ref)
-                await core.store.write(lambda tx, r=ref: join(core, tx, r, "config"))
+                if not await core.store.write(lambda tx, r=ref: join(core, tx, r, "config")):
+                    core.log.warning("account_has_left", account=entry, mend="remove it from `accounts`")
             if not missing:
                 break
             await asyncio.sleep(60)
@@ -200,13 +201,20 @@ class Daemon:
         await self.core.store.close()
 
 
-def join(core: Core, tx: Tx, ref: Ref, by: str) -> None:
-    """The account is bridged from now on, on the word of the operator (`operator`, `config`)."""
-    if identity.standing(tx, ref) != "in":
+def join(core: Core, tx: Tx, ref: Ref, by: str) -> bool:
+    """The account is bridged from now on, on the word of the operator (`operator`, `config`).
+
+    False, and nothing is changed, when its owner has left the bridge: then only they can come back.
+    """
+    standing = identity.standing(tx, ref)
+    if standing == "out" and identity.decided_by(tx, ref) == "person":
+        return False
+    if standing != "in":
         identity.set_standing(tx, ref, "in", by, core.now())
     order(tx, Chore("join", ref), core.now())
     tx.on_commit(core.inbox_wake.set)
     tx.on_commit(core.ears.touch)
+    return True
 
 
 def leave(core: Core, tx: Tx, ref: Ref, by: str) -> None:

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from bridged.adapter import Unreachable
 from bridged.chores import Chore, order
-from bridged.core import BOT, Core
+from bridged.core import Core
 from bridged.ghosts import Ghosts
-from bridged.model import Accept, Activity, Delete, Follow, FollowList, Ref, Reject
+from bridged.model import BOT, Accept, Activity, Delete, Follow, FollowList, Ref, Reject
 from bridged.notes import Unit, dropping, note
 from bridged.policy import Facts, refuse
 from bridged.store import acts, follows, identity
@@ -93,6 +93,9 @@ class Following:
         core, actor = self.core, activity.actor
         if facts.consent == "listed" and facts.standing != "in":
             self._refuse(tx, activity, heard_at, "not-listed")
+            return
+        if facts.standing == "out" and identity.decided_by(tx, actor) != "person":
+            self._refuse(tx, activity, heard_at, "removed-by-operator")
             return
         if not acts.record(tx, activity, BOT):
             return

@@ -3,8 +3,8 @@
 import asyncio
 
 from bridged.adapter import Unreachable
-from bridged.core import BOT, Core
-from bridged.model import HOME, Account, Activity, Ghost, Profile, Ref
+from bridged.core import Core
+from bridged.model import BOT, HOME, Account, Activity, Ghost, Profile, Ref
 from bridged.store import identity, ledger
 from bridged.store.engine import Tx
 from bridged.tell import tell

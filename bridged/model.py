@@ -35,6 +35,10 @@ class Ref:
         return f"{self.network}:{self.id}"
 
 
+BOT = Ref(HOME, "bot")
+"""The bridge's own account: following it asks to be bridged."""
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
     """`plain[start:end]` means more than its letters.

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from bridged.model import Activity, Delete, Edit, Post, Profile
+from bridged.model import BOT, Activity, Delete, Edit, Follow, Post, Profile
 from bridged.words import body_of
 
 
@@ -64,7 +64,8 @@ def twice(f: Facts) -> str | None:
 
 
 def opted_out(f: Facts) -> str | None:
-    return "opted-out" if f.standing == "out" and not isinstance(f.activity.act, Delete) else None
+    returns = isinstance(f.activity.act, Delete) or f.activity.act == Follow(BOT)
+    return "opted-out" if f.standing == "out" and not returns else None
 
 
 def blocked(f: Facts) -> str | None:

@@ -62,6 +62,11 @@ def standing(tx: Tx, ref: Ref) -> Standing | None:
     return tx.execute(select(members.c.state).where(members.c.network == ref.network, members.c.id == ref.id)).scalar()
 
 
+def decided_by(tx: Tx, ref: Ref) -> str | None:
+    """Who decided on the standing of an account: config, operator or person."""
+    return tx.execute(select(members.c.by).where(members.c.network == ref.network, members.c.id == ref.id)).scalar()
+
+
 def set_standing(tx: Tx, ref: Ref, state: Standing, by: str, now: float) -> None:
     upsert(tx, members, network=ref.network, id=ref.id, state=state, by=by, at=now)
 

@@ -1,0 +1,161 @@
+"""Keeping events: one version of an address (NIP-01), deletions (NIP-09), expiry (NIP-40).
+
+Units of work; whoever calls them has verified the events.
+"""
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import Final
+
+import sqlalchemy as sa
+
+from adapters.nostr import ids
+from adapters.nostr.event import (
+    Event,
+    address,
+    first_tag,
+    is_addressable,
+    is_ephemeral,
+    is_replaceable,
+    parse_event,
+    supersedes,
+    tag_values,
+    to_json,
+)
+from adapters.nostr.filters import MAX_TIME
+from adapters.nostr.relay.tables import deleted, events, key, tags
+from bridged.api import Tx
+
+DELETION: Final = 5
+_SWEEP: Final = 100
+"""Expired events thrown away at a time."""
+
+
+class State(Enum):
+    """What the relay knows of an event."""
+
+    NEW = "new"
+    HELD = "held"
+    OLDER = "older"
+    DELETED = "deleted"
+
+
+def state(tx: Tx, event: Event) -> State:
+    """Whether the event is held, was deleted, or is older than the version held of its address."""
+    if tx.execute(sa.select(events.c.id).where(events.c.id == event.id)).first():
+        return State.HELD
+    place = address(event)
+    targets = [key("id", event.id), *([key("address", place)] if place is not None else ())]
+    # A deletion cannot be deleted (NIP-09).
+    if event.kind != DELETION and tx.execute(
+        sa.select(deleted.c.until).where(
+            deleted.c.pubkey == event.pubkey, deleted.c.target.in_(targets), deleted.c.until >= event.created_at
+        )
+    ).first():
+        return State.DELETED
+    if place is not None:
+        row = tx.execute(sa.select(events.c.body).where(events.c.address == key("address", place))).first()
+        if row and not supersedes(event, parse_event(bytes(row[0]))):
+            return State.OLDER
+    return State.NEW
+
+
+def store(tx: Tx, event: Event, now: float) -> bool:
+    """Keep a verified event and carry out what it deletes or replaces; False when it is not to be kept.
+
+    Ephemeral events are never kept.
+    """
+    _sweep(tx, now)
+    if is_ephemeral(event.kind) or state(tx, event) is not State.NEW:
+        return False
+    place = address(event)
+    spot = None if place is None else key("address", place)
+    if spot is not None:
+        _forget(tx, tx.execute(sa.select(events.c.id).where(events.c.address == spot)).scalars().all())
+    tx.execute(
+        sa.insert(events).values(
+            id=event.id,
+            pubkey=event.pubkey,
+            kind=event.kind,
+            created_at=event.created_at,
+            address=spot,
+            expires=expires(event),
+            body=to_json(event),
+        )
+    )
+    keys = {
+        key(tag[0], tag[1]) for tag in event.tags if len(tag) > 1 and len(tag[0]) == 1 and tag[0].isascii()
+    }
+    if keys:
+        tx.execute(
+            sa.insert(tags),
+            [
+                {"key": each, "kind": event.kind, "created_at": event.created_at, "event_id": event.id}
+                for each in sorted(keys)
+            ],
+        )
+    if event.kind == DELETION:
+        _delete(tx, event)
+    return True
+
+
+def expires(event: Event) -> int | None:
+    """When the event ceases to be (NIP-40), in Unix seconds; a tag that is no number says nothing."""
+    tag = first_tag(event, "expiration")
+    if tag is None or len(tag) < 2 or len(tag[1]) > 12 or not (tag[1].isascii() and tag[1].isdigit()):
+        return None
+    return int(tag[1])
+
+
+def own_addresses(event: Event) -> tuple[str, ...]:
+    """The addresses a deletion names that are its author's own, as `event.address` spells them."""
+    found: list[str] = []
+    for value in tag_values(event, "a"):
+        kind, _, rest = value.partition(":")
+        pubkey, colon, _ = rest.partition(":")
+        if pubkey != event.pubkey or not colon or not (kind.isascii() and kind.isdigit()) or len(kind) > 5:
+            continue
+        if is_replaceable(int(kind)):
+            found.append(f"{int(kind)}:{pubkey}:")
+        elif is_addressable(int(kind)):
+            found.append(f"{int(kind)}:{rest}")
+    return tuple(dict.fromkeys(found))
+
+
+def named_ids(event: Event, *names: str) -> tuple[str, ...]:
+    """The event ids in tags of these names."""
+    return tuple(dict.fromkeys(v for name in names for v in tag_values(event, name) if ids.is_hex(v)))
+
+
+
+def _delete(tx: Tx, event: Event) -> None:
+    """Take away what the deletion names, where it is the author's own, and remember not to take it again."""
+    ids_named, places = named_ids(event, "e"), [key("address", place) for place in own_addresses(event)]
+    if ids_named:
+        own = (events.c.pubkey == event.pubkey) & (events.c.kind != DELETION) & events.c.id.in_(ids_named)
+        _forget(tx, tx.execute(sa.select(events.c.id).where(own)).scalars().all())
+    if places:
+        old = events.c.address.in_(places) & (events.c.created_at <= event.created_at)
+        _forget(tx, tx.execute(sa.select(events.c.id).where(old)).scalars().all())
+    until = {key("id", each): MAX_TIME for each in ids_named} | {place: event.created_at for place in places}
+    if not until:
+        return
+    known = (deleted.c.pubkey == event.pubkey) & deleted.c.target.in_(until)
+    for target, reach in tx.execute(sa.select(deleted.c.target, deleted.c.until).where(known)).all():
+        until[bytes(target)] = max(until[bytes(target)], reach)
+    tx.execute(sa.delete(deleted).where(known))
+    tx.execute(
+        sa.insert(deleted),
+        [{"pubkey": event.pubkey, "target": target, "until": reach} for target, reach in until.items()],
+    )
+
+
+def _sweep(tx: Tx, now: float) -> None:
+    expired = sa.select(events.c.id).where(events.c.expires <= int(now)).limit(_SWEEP)
+    _forget(tx, tx.execute(expired).scalars().all())
+
+
+def _forget(tx: Tx, event_ids: Sequence[str]) -> None:
+    if event_ids:
+        tx.execute(sa.delete(tags).where(tags.c.event_id.in_(event_ids)))
+        tx.execute(sa.delete(events).where(events.c.id.in_(event_ids)))
