@@ -33,7 +33,7 @@ from bridged.routing import destinations
 from bridged.store import acts, follows, identity
 from bridged.store.engine import Tx
 from bridged.tell import tell, there_of
-from bridged.threads import Budget, Threads, resolve, roots
+from bridged.threads import FETCHES, Budget, Threads, resolve, roots
 from bridged.words import body_of, people_in, posts_in
 
 
@@ -63,6 +63,9 @@ class Acting:
                 return await self._profile(activity, heard_at, facts)
             case Block(target) if target == BOT:
                 return [lambda tx: self.following.depart(tx, activity.actor, "blocked the bot")]
+            case Block(target) if target.network != activity.actor.network:
+                told = await self._carry(activity, heard_at, channel, facts, attempt)
+                return [*told, lambda tx: self._block(tx, activity, target)]
             case Post() if facts.seen == "live":
                 return await self._again(activity, heard_at, channel, attempt)
             case _:
@@ -87,7 +90,7 @@ class Acting:
             answers=core.answers(network),
             standing=identity.standing(tx, actor),
             ours=identity.ghost_at(tx, raw.actor) is not None or acts.copy_at(tx, raw.ref) is not None,
-            seen=None if known is None else "live" if known.live else "deleted",
+            seen=_seen(tx, activity, known),
             blocked=bool(follows.blocked_by(tx, actor, list(people))),
             audience=frozenset(follows.audience_networks(tx, actor)),
             aimed=frozenset(aimed),
@@ -110,14 +113,16 @@ class Acting:
             return [dropping(core, activity, "actor-unreachable", told=True)]
         if account is None or account.mark:
             return [dropping(core, activity, "actor-gone" if account is None else "copy-of-another-bridge", told=True)]
-        budget = Budget()
+        left = FETCHES
         for network in sorted(where):
             await self.ghosts.ensure(account, network)
+            budget = Budget(left)
             try:
-                await self.threads.bring(activity, network, Budget(budget.left))
+                await self.threads.bring(activity, network, budget)
             except Unreachable:
                 if attempt < PATIENCE:
                     raise
+            left = budget.left
         return [lambda tx: self._say(tx, activity, heard_at, channel, where)]
 
     def _say(self, tx: Tx, activity: Activity, heard_at: float, channel: str, where: Mapping[str, str]) -> None:
@@ -137,6 +142,13 @@ class Acting:
                 continue
             note(core, tx, "carried", activity, why, network)
             tell(core, tx, activity, network, heard_at)
+
+    def _block(self, tx: Tx, activity: Activity, target: Ref) -> None:
+        """Counts here whether or not anybody over there is told."""
+        acts.record(tx, activity, target)
+        follows.block(tx, activity.actor, target, activity.ref)
+        follows.drop(tx, target, activity.actor)
+        tx.on_commit(self.core.ears.touch)
 
     async def _again(self, activity: Activity, heard_at: float, channel: str, attempt: int) -> list[Unit]:
         """A post heard before: a newer version of what can be replaced is an edit, all else a repetition."""
@@ -162,7 +174,7 @@ class Acting:
         if known is None:
             # it may still be on its way here: it shall not come back to life
             if facts.ghosts or facts.standing == "in":
-                acts.strike(tx, target, activity.actor, activity.at)
+                acts.forestall(tx, target, activity.actor, activity.at)
             core.metrics.dropped.labels(activity.ref.network, "unknown-target").inc()
             return
         if known.activity.actor != activity.actor or not known.live:
@@ -178,7 +190,7 @@ class Acting:
             for network in sorted(acts.networks_with(tx, target)):
                 note(core, tx, "carried", activity, "copies", network)
                 tell(core, tx, activity, network, heard_at)
-        acts.strike(tx, target, activity.actor, activity.at)
+        acts.strike(tx, target)
 
     async def _profile(self, activity: Activity, heard_at: float, facts: Facts) -> list[Unit]:
         """A new profile: kept, and shown wherever the account has a ghost."""
@@ -208,6 +220,12 @@ class Acting:
 
 PATIENCE = 6
 """Attempts for which an activity waits for what it refers to; then it goes without."""
+
+
+def _seen(tx: Tx, activity: Activity, known: acts.Known | None) -> str | None:
+    if known is None:
+        return "deleted" if acts.forestalled(tx, activity.ref, activity.actor) else None
+    return "deleted" if not known.live else None if known.shown else "live"
 
 
 def _target(activity: Activity) -> Ref | None:

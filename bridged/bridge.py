@@ -119,8 +119,8 @@ class Bridge:
     async def _one(self, row: inboxes.Row) -> None:
         envelope = row.envelope
         if envelope.network == HOME:
-            if await self.chores.do(envelope):
-                await self.core.store.write(lambda tx: inboxes.settle(tx, row.id))
+            await self.chores.do(envelope)
+            await self.core.store.write(lambda tx: inboxes.settle(tx, row.id))
             return
         adapter = self.core.adapters.get(envelope.network)
         if adapter is None:  # its adapter was switched off: it waits

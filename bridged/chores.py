@@ -40,22 +40,23 @@ class Chores:
     def __init__(self, core: Core, ghosts: Ghosts, threads: Threads) -> None:
         self.core, self.ghosts, self.threads = core, ghosts, threads
 
-    async def do(self, envelope: Envelope) -> bool:
-        """Does one chore, or one page of it; False when there is more to do. Raises Unreachable."""
+    async def do(self, envelope: Envelope) -> None:
+        """Does one chore; doing it again is harmless. Raises Unreachable."""
         chore = msgspec.json.decode(envelope.body, type=Chore)
         self.core.log.info("chore", do=chore.do, account=str(chore.account))
         match chore.do:
             case "join":
                 await self._join(chore.account, envelope.id)
-                return True
             case "leave":
-                return await self._leave(chore.account)
+                # all of it at one go, so that a join that comes after finds it done
+                while not await self._leave(chore.account):
+                    pass
 
     async def _join(self, ref: Ref, cause: str) -> None:
         """Ghosts on every other network; where an account is heard only by its followers, the bot follows it."""
         core = self.core
         account = await self.ghosts.account(ref)
-        if account is None:
+        if account is None or await core.store.read(lambda tx: identity.standing(tx, ref)) != "in":
             return
         for network in sorted(core.others(ref.network)):
             await self.ghosts.ensure(account, network)
@@ -88,7 +89,7 @@ class Chores:
                     gone = Activity(Ref(origin.network, f"{origin.id}#withdrawn"[:2048]), ref, now, Delete(origin))
                     for other in acts.networks_with(tx, origin):
                         tell(core, tx, gone, other, now)
-                    acts.strike(tx, origin, ref, now)
+                    acts.strike(tx, origin)
                     left += 1
             if left:
                 return False
@@ -119,4 +120,4 @@ class Chores:
                 undo = Activity(Ref(made.network, f"{made.id}#withdrawn"[:2048]), follower, now, Delete(made))
                 follows.drop(tx, follower, ref)
                 tell(core, tx, undo, network, now)
-                acts.strike(tx, made, follower, now)
+                acts.strike(tx, made)

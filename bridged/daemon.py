@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -34,13 +36,17 @@ class Refuse(Exception):
 
 
 class Daemon:
-    """One running bridge. `open` brings up store and adapters; `serve` listens; tests step the stations instead."""
+    """One running bridge. `open` brings up store and adapters; `run` listens; tests step the stations instead.
 
-    def __init__(self, settings: Settings, env: Mapping[str, str] = os.environ) -> None:
+    With `make` a secret and a data folder that are not there yet are made.
+    """
+
+    def __init__(self, settings: Settings, env: Mapping[str, str] = os.environ, *, make: bool = True) -> None:
         self.settings = settings
         config.check_networks(settings, registry.networks())
-        ring = keys.load(settings.secret.file, settings.secret.env, env, make=True)
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        ring = keys.load(settings.secret.file, settings.secret.env, env, make=make)
+        if make:
+            settings.data_dir.mkdir(parents=True, exist_ok=True)
         self.core = Core(settings, Store(url_of(settings.store, settings.data_dir)), ring)
         self.bridge = Bridge(self.core)
         self.outbox = Outbox(self.core)
@@ -52,12 +58,18 @@ class Daemon:
         )
         self.ready = False
 
-    async def open(self) -> None:
-        """Database, migrations, adapters, ghosts of the bot. Raises Refuse, Busy, ConfigError, SecretError."""
+    async def open(self, *, mint: bool = True) -> None:
+        """Database, migrations, adapters, ghosts of the bot. Raises Refuse, Busy, ConfigError, SecretError.
+
+        Without `mint` the database is taken as it is: nothing is migrated, minted or written.
+        """
         core = self.core
+        if not mint:
+            self._require_database()
         await core.store.open()
-        await core.store.migrate(CORE, "bridged_version")
-        await self._same_bridge()
+        if mint:
+            await core.store.migrate(CORE, "bridged_version")
+        await self._same_bridge(write=mint)
         s = self.settings
         site = Site(
             s.domain, s.handle_domain, s.base_url, __version__, s.bot.username, s.bot.name or s.bot.username, s.data_dir
@@ -66,17 +78,26 @@ class Daemon:
             adapter = registry.load(network)
             host = AdapterHost(core, network, self.bridge.ghosts, self.http, site)
             core.adapters[network] = adapter(config.adapter_config(s, network, adapter.config_type), host)
-            if adapter.migrations is not None:
+            if mint and adapter.migrations is not None:
                 await core.store.migrate(adapter.migrations, f"{network}_version")
         for adapter in core.adapters.values():
             await adapter.start()
+        if not mint:
+            return
         bot = core.bot()
         await core.store.write(lambda tx: identity.save_account(tx, bot, core.now()))
         for network in core.adapters:
             await self.bridge.ghosts.ensure(bot, network)
         await core.ears.refresh(core.adapters)
 
-    async def _same_bridge(self) -> None:
+    def _require_database(self) -> None:
+        """Connecting would make the file of an SQLite database that is not there."""
+        if self.core.store.sqlite:
+            path = Path(self.core.store.url.removeprefix("sqlite:///"))
+            if not path.is_file():
+                raise Refuse(f"there is no database at {path} yet; `bridged run` makes it")
+
+    async def _same_bridge(self, *, write: bool) -> None:
         """Refuses a database that belongs to another domain or another secret."""
         core, domain = self.core, self.settings.domain
 
@@ -91,6 +112,8 @@ class Daemon:
             )
         if proof is not None:
             core.keys.unseal("bridge/proof", proof)
+        if not write:
+            return
         sealed = core.keys.seal("bridge/proof", b"bridged")
 
         def first(tx: Tx) -> None:
@@ -142,7 +165,10 @@ class Daemon:
             runner = web.AppRunner(webapp.build(self.core, lambda: self.ready), access_log=None, shutdown_timeout=2.0)
             await runner.setup()
             listen = self.settings.listen
-            await web.TCPSite(runner, listen.host, listen.port, reuse_address=True).start()
+            try:
+                await web.TCPSite(runner, listen.host, listen.port, reuse_address=True).start()
+            except OSError as e:
+                raise Refuse(_cannot_listen(str(listen), e)) from e
             tasks = [asyncio.create_task(job, name=name) for name, job in self._jobs()]
             self.ready = True
             self.core.log.info("ready", listen=str(listen), networks=sorted(self.core.adapters))
@@ -199,6 +225,25 @@ class Daemon:
             await self.outbox.stop()
         await self.http.close()
         await self.core.store.close()
+
+
+@contextlib.asynccontextmanager
+async def opened(settings: Settings, env: Mapping[str, str] = os.environ, *, mint: bool) -> AsyncGenerator[Daemon]:
+    """Store and adapters for one command, beside a running daemon or without one. `mint` as in `Daemon.open`."""
+    daemon = Daemon(settings, env, make=mint)
+    try:
+        await daemon.open(mint=mint)
+        yield daemon
+    finally:
+        await daemon.close()
+
+
+def _cannot_listen(listen: str, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"listen: {listen} is taken, perhaps by a bridge that runs already; stop that, or change `listen`"
+    if error.errno == errno.EACCES:
+        return f"listen: {listen} needs rights this process lacks; take a port above 1023 in `listen`"
+    return f"listen: {listen} cannot be listened at ({error.strerror or error}); change `listen`"
 
 
 def join(core: Core, tx: Tx, ref: Ref, by: str) -> bool:

@@ -1,6 +1,7 @@
 """Follows across networks, and membership: following the bot is how a person asks to be bridged."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from bridged.adapter import Unreachable
 from bridged.chores import Chore, order
@@ -187,6 +188,9 @@ class Following:
             ref = Ref(actor.network, f"{activity.ref.id}:{target.network}:{target.id}"[:2048])
             raw = Activity(ref, actor, activity.at, Follow(target))
             _, facts = await core.store.read(lambda tx, r=raw: facts_of(tx, r))
+            if BOT in want and facts.standing == "out":
+                # who follows the bot again is about to be back in
+                facts = replace(facts, standing=None)
             if refuse(facts) is None:
                 try:
                     units += await self.follow(raw, heard_at, facts)
@@ -199,7 +203,7 @@ class Following:
             def unit(tx: Tx, gone: Activity = gone, target: Ref = target, made: Ref = had[target]) -> None:
                 note(core, tx, "heard", gone, f"unfollows {target}")
                 self.unfollow(tx, gone, target, heard_at)
-                acts.strike(tx, made, actor, activity.at)
+                acts.strike(tx, made)
 
             units.append(unit)
 

@@ -1,6 +1,7 @@
 """Accounts and the ghosts that stand for them: fetched, minted and looked up when somebody needs them."""
 
 import asyncio
+from functools import partial
 
 from bridged.adapter import Unreachable
 from bridged.core import Core
@@ -11,6 +12,8 @@ from bridged.tell import tell
 
 FRESH = 7 * 86400.0
 """Seconds after which a stored account is asked for again."""
+MINTS = 3
+"""How often a ghost is named anew when somebody else took its handle in the meantime."""
 LOOKUP = 8.0
 """Seconds a look-up by name may take in all."""
 
@@ -56,25 +59,29 @@ class Ghosts:
             return known
 
         async def taken(handle: str) -> bool:
-            return await core.store.read(lambda tx: identity.handle_taken(tx, network, handle))
+            return await core.store.read(lambda tx: identity.handle_taken(tx, network, handle, account.ref))
 
-        ghost = await core.adapters[network].mint(account, taken)
-
-        def unit(tx: Tx) -> Ghost:
+        def unit(tx: Tx, ghost: Ghost) -> Ghost | None:
             again = identity.ghost_for(tx, account.ref, network)
             if again is not None:
                 return again
             now = core.now()
             if identity.account(tx, account.ref) is None or account.ref.network == HOME:
                 identity.save_account(tx, account, now)
-            identity.add_ghost(tx, ghost, now)
+            if not identity.add_ghost(tx, ghost, now):
+                return None
             ledger.write(tx, now, "minted", account.ref, actor=account.ref, to=network, ref=ghost.ref)
             tell(core, tx, Activity(account.ref, account.ref, now, Profile(account)), network, now)
             tx.on_commit(core.ears.touch)
             tx.on_commit(core.outbox_wake.set)
-            return ghost
+            return identity.ghost_for(tx, account.ref, network)
 
-        return await core.store.write(unit)
+        for _ in range(MINTS):
+            ghost = await core.adapters[network].mint(account, taken)
+            made = await core.store.write(partial(unit, ghost=ghost))
+            if made is not None:
+                return made
+        raise Unreachable(f"no handle to be had for {account.ref} on {network}")
 
     async def wanted(self, ref: Ref, network: str) -> Ghost | None:
         """The ghost of somebody named in passing: made if they may be bridged; None if not, or not to be had."""

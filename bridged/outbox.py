@@ -110,10 +110,16 @@ class Outbox:
         if not isinstance(job, _Job):
             return await self.core.store.write(lambda tx: self._pass_over(tx, lane, job))
         seam("outbox.claimed")
-        if lane.endpoint == LOCAL:
-            return await self.core.store.write(lambda tx: self._apply(tx, job))
-        sink = self.core.adapters[lane.network]
         outcome: Sent | Retry | Rejected
+        if lane.endpoint == LOCAL:
+            try:
+                return await self.core.store.write(lambda tx: self._apply(tx, job))
+            except Busy:
+                raise
+            except Exception as e:
+                outcome = self._failed(lane, e)
+            return await self.core.store.write(lambda tx: self._mark(tx, job, outcome))
+        sink = self.core.adapters[lane.network]
         try:
             async with self._gate(lane.endpoint), asyncio.timeout(ATTEMPT):
                 outcome = await sink.deliver(job.delivery)
@@ -121,10 +127,19 @@ class Outbox:
             outcome = Retry("no answer in time")
         except (Retry, Rejected) as e:
             outcome = e
+        except Exception as e:
+            outcome = self._failed(lane, e)
         seam("outbox.delivered")
         more = await self.core.store.write(lambda tx: self._mark(tx, job, outcome))
         seam("outbox.marked")
         return more
+
+    def _failed(self, lane: queue.Lane, error: Exception) -> Retry:
+        """A mistake in an adapter counts as an attempt, so that it ends some day."""
+        self.core.log.error(
+            "delivery_failed", endpoint=lane.endpoint, actor=str(lane.actor), exc_info=(type(error), error, None)
+        )
+        return Retry(f"internal error: {type(error).__name__}")
 
     def _claim(self, tx: Tx, lane: queue.Lane) -> "_Job | queue.Item | None":
         """The head, ready to send; or the bare item if it must not go now; None if the lane is empty."""
@@ -133,8 +148,10 @@ class Outbox:
             return None
         if item.withdrawn and item.act != "Delete":
             return item
+        if lane.network not in self.core.adapters:
+            return item
         now = self.core.now()
-        if now < item.wait_until and any(queue.unsent_at(tx, o, p, lane) for o, p in item.waits):
+        if now < item.wait_until and any(queue.unsent_before(tx, o, p, item) for o, p in item.waits):
             return item
         copy, _ = acts.copy_row(tx, item.copy)
         ghost = _ghost(tx, item)
@@ -162,6 +179,9 @@ class Outbox:
             self._note(tx, item, "dead", "no-ghost")
             queue.settle(tx, item, "dead", "no-ghost", self.core.now())
             return True
+        if lane.network not in self.core.adapters:
+            queue.postpone(tx, item, self.core.now() + 3600, "its adapter is switched off", tried=False)
+            return False
         queue.postpone(tx, item, self.core.now() + 0.2, "waits for what it refers to", tried=False)
         return False
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from bridged.model import BOT, Activity, Delete, Edit, Follow, Post, Profile
+from bridged.model import BOT, Activity, Delete, Edit, Follow, FollowList, Post, Profile
 from bridged.words import body_of
 
 
@@ -64,8 +64,10 @@ def twice(f: Facts) -> str | None:
 
 
 def opted_out(f: Facts) -> str | None:
-    returns = isinstance(f.activity.act, Delete) or f.activity.act == Follow(BOT)
-    return "opted-out" if f.standing == "out" and not returns else None
+    act = f.activity.act
+    # following the bot, also by a whole list, is the way back
+    returns = act == Follow(BOT) or (isinstance(act, FollowList) and BOT in act.targets)
+    return "opted-out" if f.standing == "out" and not returns and not isinstance(act, Delete) else None
 
 
 def blocked(f: Facts) -> str | None:

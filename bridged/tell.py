@@ -43,6 +43,9 @@ def tell(core: Core, tx: Tx, activity: Activity, network: str, heard_at: float, 
         return 0
     for loss in out.losses:
         note("lost", loss)
+    if isinstance(activity.act, Post) and _stands_otherwise(tx, out.parts, activity.ref, network):
+        note("copied", "stands already")
+        return 0
     reached = _reached(tx, activity, network)
     queued = 0
     for part in out.parts:
@@ -50,6 +53,13 @@ def tell(core: Core, tx: Tx, activity: Activity, network: str, heard_at: float, 
         note("copied", "gone" if part.gone else "", part.ref)
     core.metrics.carried.labels(activity.ref.network, network, kind).inc()
     return queued
+
+
+def _stands_otherwise(tx: Tx, parts: tuple[Part, ...], origin: Ref, network: str) -> bool:
+    """Whether a post that was shown before it was heard stands there under another id than it would get now."""
+    ids = {p.number: p.ref for p in parts if p.of == origin}
+    copies = [c for c in acts.copies_of(tx, origin, network) if not c.gone]
+    return any(ids.get(c.part) is None or ids[c.part] != c.ref for c in copies)
 
 
 def _store(core: Core, tx: Tx, activity: Activity, network: str, kind: str, part: Part, reached: list[str]) -> int:

@@ -95,7 +95,7 @@ class Threads:
 
     async def _bring_post(self, ref: Ref, network: str, budget: Budget) -> None:
         core = self.core
-        if ref in budget.seen:
+        if ref in budget.seen or len(budget.seen) >= FETCHES:
             return
         budget.seen.add(ref)
         if await core.store.read(lambda tx: there_of(tx, ref, network)) is not None:
@@ -116,7 +116,10 @@ class Threads:
             await self._native(activity.actor)
         else:
             facts = Facts(activity, sinks=core.others(activity.ref.network))
-            if refuse(facts) or await self.ghosts.wanted(activity.actor, network) is None:
+            # a ghost is not enough: it may have been made for an answer to somebody bridged
+            if refuse(facts) or not await core.store.read(lambda tx: core.may(tx, activity.actor)):
+                return
+            if await self.ghosts.wanted(activity.actor, network) is None:
                 return
             try:
                 await self.bring(activity, network, budget)
@@ -124,7 +127,9 @@ class Threads:
                 core.log.info("parent_unreachable", post=str(activity.ref), network=network)
 
         def unit(tx: Tx) -> None:
-            acts.record(tx, activity, _answered(activity), roots(tx, activity))
+            if acts.forestalled(tx, activity.ref, activity.actor):
+                return
+            acts.record(tx, activity, _answered(activity), roots(tx, activity), shown=True)
             if not home and not acts.copies_of(tx, activity.ref, network):
                 now = core.now()
                 ledger.write(tx, now, "carried", activity.ref, actor=activity.actor, to=network, reason="context")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -39,12 +40,16 @@ def kind_of(act: Act) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """An act on record. `target` is what a post answers, or what a like, repost, follow or block is about."""
+    """An act on record. `target` is what a post answers, or what a like, repost, follow or block is about.
+
+    `shown` says that it was fetched to be referred to, and has not been heard from its author yet.
+    """
 
     activity: Activity
     target: Ref | None
     root: Ref | None
     live: bool
+    shown: bool = False
 
 
 def _known(row: Any) -> Known:
@@ -57,7 +62,8 @@ def _known(row: Any) -> Known:
         ),
         Ref(row.target_network, row.target_id) if row.target_id else None,
         Ref(row.root_network, row.root_id) if row.root_id else None,
-        row.state == "live",
+        row.state != "deleted",
+        row.state == "shown",
     )
 
 
@@ -66,23 +72,32 @@ def find(tx: Tx, ref: Ref) -> Known | None:
     return None if row is None else _known(row)
 
 
-def record(tx: Tx, activity: Activity, target: Ref | None, root: Ref | None = None) -> bool:
-    """Puts an act on record; False when it is there already, deleted ones included."""
-    return insert_new(
-        tx,
-        acts,
-        network=activity.ref.network,
-        id=activity.ref.id,
-        kind=kind_of(activity.act),
-        actor=activity.actor.id,
-        at=activity.at,
-        target_network=target.network if target else None,
-        target_id=target.id if target else None,
-        root_network=root.network if root else None,
-        root_id=root.id if root else None,
-        state="live",
-        body=pack(activity.act),
+def record(tx: Tx, activity: Activity, target: Ref | None, root: Ref | None = None, *, shown: bool = False) -> bool:
+    """Puts an act on record; False when it is there already, deleted ones included.
+
+    One that was only `shown` before counts as new when it is heard.
+    """
+    values: dict[str, Any] = {
+        "kind": kind_of(activity.act),
+        "actor": activity.actor.id,
+        "at": activity.at,
+        "target_network": target.network if target else None,
+        "target_id": target.id if target else None,
+        "root_network": root.network if root else None,
+        "root_id": root.id if root else None,
+        "state": "shown" if shown else "live",
+        "body": pack(activity.act),
+    }
+    if insert_new(tx, acts, network=activity.ref.network, id=activity.ref.id, **values):
+        return True
+    if shown:
+        return False
+    heard = (
+        update(acts)
+        .where(acts.c.network == activity.ref.network, acts.c.id == activity.ref.id)
+        .where(acts.c.actor == activity.actor.id, acts.c.state == "shown")
     )
+    return tx.execute(heard.values(**values)).rowcount == 1
 
 
 def revise(tx: Tx, ref: Ref, act: Act, at: float) -> None:
@@ -90,20 +105,38 @@ def revise(tx: Tx, ref: Ref, act: Act, at: float) -> None:
     tx.execute(update(acts).where(acts.c.network == ref.network, acts.c.id == ref.id).values(body=pack(act), at=at))
 
 
-def strike(tx: Tx, ref: Ref, actor: Ref, at: float) -> None:
-    """Marks an act deleted, also one not heard yet, so that it is not taken up when it comes late."""
-    if not insert_new(
+def strike(tx: Tx, ref: Ref) -> None:
+    """Marks an act on record deleted."""
+    tx.execute(update(acts).where(acts.c.network == ref.network, acts.c.id == ref.id).values(state="deleted"))
+
+
+def _early(ref: Ref, actor: Ref) -> str:
+    return "early:" + sha256(f"{len(actor.id)}:{actor.id}{ref.id}".encode()).hexdigest()
+
+
+def forestall(tx: Tx, ref: Ref, actor: Ref, at: float) -> None:
+    """Remembers that `actor` took back an act not heard yet, so that it is not taken up when it comes late.
+
+    Kept for each actor, since nobody knows yet whose act it is: nobody can silence somebody else's.
+    """
+    insert_new(
         tx,
         acts,
         network=ref.network,
-        id=ref.id,
+        id=_early(ref, actor),
         kind="Delete",
         actor=actor.id,
         at=at,
         state="deleted",
         body=pack(model.Delete(ref)),
-    ):
-        tx.execute(update(acts).where(acts.c.network == ref.network, acts.c.id == ref.id).values(state="deleted"))
+    )
+
+
+def forestalled(tx: Tx, ref: Ref, actor: Ref) -> bool:
+    return (
+        tx.execute(select(acts.c.id).where(acts.c.network == ref.network, acts.c.id == _early(ref, actor))).first()
+        is not None
+    )
 
 
 def origins_with_copies(tx: Tx, actor: Ref, network: str, limit: int) -> list[Known]:
@@ -119,7 +152,7 @@ def origins_with_copies(tx: Tx, actor: Ref, network: str, limit: int) -> list[Kn
     )
     rows = tx.execute(
         select(acts)
-        .where(acts.c.network == actor.network, acts.c.actor == actor.id, acts.c.state == "live", here)
+        .where(acts.c.network == actor.network, acts.c.actor == actor.id, acts.c.state != "deleted", here)
         .where(acts.c.kind.in_(("Post", "React", "Repost", "Follow", "Block")))
         .order_by(acts.c.at.desc())
         .limit(limit)
@@ -200,11 +233,16 @@ def networks_with(tx: Tx, origin: Ref) -> set[str]:
 
 
 def add_copy(tx: Tx, part: Part, network: str, actor: Ref, act: str, at: float) -> tuple[int, bool]:
-    """Stores what a part says; the row's id, and False when the same is stored already."""
+    """Stores what a part says; the row's id, and False when the same is stored already.
+
+    An id that a server assigned, and the facts that came with it, stay with later versions.
+    """
     last = None
     for row in tx.execute(_of(part.of, network).where(copies.c.part == part.number)):
         last = row
-    ref = part.ref.id if part.ref else None
+    ref, detail = part.ref.id if part.ref else None, part.detail
+    if ref is None and last is not None:
+        ref, detail = last.ref, {**detail_in(last.detail), **part.detail}
     if last is not None and last.ref == ref and last.served == part.served and bool(last.gone) == part.gone:
         return last.id, False
     key = tx.execute(
@@ -220,7 +258,7 @@ def add_copy(tx: Tx, part: Part, network: str, actor: Ref, act: str, at: float) 
             act=act,
             served=part.served,
             gone=int(part.gone),
-            detail=detail_out(part.detail),
+            detail=detail_out(detail),
             at=at,
         )
     ).inserted_primary_key
@@ -228,12 +266,18 @@ def add_copy(tx: Tx, part: Part, network: str, actor: Ref, act: str, at: float) 
 
 
 def settle_copy(tx: Tx, copy_id: int, ref: Ref | None, detail: Mapping[str, str]) -> None:
-    """Keeps what the other side made of a copy: its id, its facts."""
-    row = tx.execute(select(copies.c.ref, copies.c.detail).where(copies.c.id == copy_id)).one()
-    merged = {**detail_in(row.detail), **detail}
-    tx.execute(
-        update(copies).where(copies.c.id == copy_id).values(ref=ref.id if ref else row.ref, detail=detail_out(merged))
+    """Keeps what the other side made of a copy, its id and its facts, with it and with later versions."""
+    if ref is None and not detail:
+        return
+    copy = tx.execute(select(copies).where(copies.c.id == copy_id)).one()
+    later = _of(Ref(copy.origin_network, copy.origin_id), copy.network).where(
+        copies.c.part == copy.part, copies.c.version >= copy.version
     )
+    for row in tx.execute(later).all():
+        values = {"detail": detail_out({**detail_in(row.detail), **detail})}
+        if ref is not None:
+            values["ref"] = ref.id
+        tx.execute(update(copies).where(copies.c.id == row.id).values(**values))
 
 
 def copies_by(

@@ -198,7 +198,7 @@ def _commit(conn: Connection, batch: list[_Unit[Any]]) -> None:
                 if e.connection_invalidated:
                     raise
                 point.rollback()
-            except BaseException as e:
+            except Exception as e:
                 unit.error = e
                 point.rollback()
         conn.commit()

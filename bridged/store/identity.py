@@ -125,12 +125,12 @@ def ghost_named(tx: Tx, network: str, handle: str) -> Ghost | None:
     return None if row is None else _ghost(row)
 
 
-def handle_taken(tx: Tx, network: str, handle: str) -> bool:
-    """Whether any ghost, living or gone, has this handle: handles are never handed on."""
-    return (
-        tx.execute(select(ghosts.c.ref).where(ghosts.c.network == network, ghosts.c.handle == handle)).first()
-        is not None
+def handle_taken(tx: Tx, network: str, handle: str, owner: Ref) -> bool:
+    """Whether the ghost of anybody but `owner`, living or gone, has this handle: handles are never handed on."""
+    rows = tx.execute(
+        select(ghosts.c.owner_network, ghosts.c.owner_id).where(ghosts.c.network == network, ghosts.c.handle == handle)
     )
+    return any(Ref(r.owner_network, r.owner_id) != owner for r in rows)
 
 
 def add_ghost(tx: Tx, ghost: Ghost, now: float) -> bool:

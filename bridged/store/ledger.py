@@ -7,6 +7,7 @@ from sqlalchemy import func, select
 from bridged.model import Ref
 from bridged.store.engine import Tx
 from bridged.store.schema import ledger
+from bridged.store.sql import clean
 
 
 def write(
@@ -32,7 +33,7 @@ def write(
             to=to,
             endpoint=endpoint,
             ref=ref.id if ref else "",
-            reason=reason[:500],
+            reason=clean(reason[:500]),
         )
     )
 

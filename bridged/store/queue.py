@@ -15,7 +15,7 @@ from sqlalchemy import func, select, update
 from bridged.model import Ref
 from bridged.store.engine import Tx
 from bridged.store.schema import copies, lanes, members, outbox
-from bridged.store.sql import insert_new
+from bridged.store.sql import clean, insert_new
 
 _waits = msgspec.json.Decoder(list[tuple[Ref, int]])
 
@@ -122,8 +122,11 @@ def head(tx: Tx, lane: Lane) -> Item | None:
     )
 
 
-def unsent_at(tx: Tx, origin: Ref, part: int, lane: Lane) -> bool:
-    """Whether this part of `origin` still waits to be sent to the lane's endpoint, in whatever lane."""
+def unsent_before(tx: Tx, origin: Ref, part: int, item: Item) -> bool:
+    """Whether this part of `origin`, queued before `item`, still waits to be sent to its endpoint, in whatever lane.
+
+    Only what was queued before counts, so no two can wait for one another, nor a delete for itself.
+    """
     return (
         tx.execute(
             select(outbox.c.id)
@@ -132,10 +135,11 @@ def unsent_at(tx: Tx, origin: Ref, part: int, lane: Lane) -> bool:
             .where(
                 copies.c.origin_network == origin.network,
                 copies.c.origin_id == origin.id,
-                copies.c.network == lane.network,
+                copies.c.network == item.lane.network,
                 copies.c.part == part,
-                lanes.c.endpoint == lane.endpoint,
+                lanes.c.endpoint == item.lane.endpoint,
                 outbox.c.state == "ready",
+                outbox.c.id < item.id,
             )
             .limit(1)
         ).first()
@@ -146,7 +150,7 @@ def unsent_at(tx: Tx, origin: Ref, part: int, lane: Lane) -> bool:
 def settle(tx: Tx, item: Item, state: str, reason: str, now: float) -> None:
     """The head is sent, dead or cancelled: the next row of its lane may be tried at once."""
     tx.execute(
-        update(outbox).where(outbox.c.id == item.id).values(state=state, reason=reason, attempt=item.attempt + 1)
+        update(outbox).where(outbox.c.id == item.id).values(state=state, reason=clean(reason), attempt=item.attempt + 1)
     )
     more = tx.execute(
         select(outbox.c.id).where(outbox.c.lane == item.lane.id, outbox.c.state == "ready").limit(1)
@@ -157,7 +161,9 @@ def settle(tx: Tx, item: Item, state: str, reason: str, now: float) -> None:
 def postpone(tx: Tx, item: Item, due_at: float, reason: str, tried: bool) -> None:
     """The head is tried again at `due_at`."""
     tx.execute(
-        update(outbox).where(outbox.c.id == item.id).values(reason=reason, attempt=item.attempt + (1 if tried else 0))
+        update(outbox)
+        .where(outbox.c.id == item.id)
+        .values(reason=clean(reason), attempt=item.attempt + (1 if tried else 0))
     )
     tx.execute(update(lanes).where(lanes.c.id == item.lane.id).values(due_at=due_at))
 

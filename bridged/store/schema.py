@@ -93,7 +93,7 @@ acts = Table(  # what people did, as far as it concerns us: the origins of copie
     Column("target_id", Text),
     Column("root_network", String(64)),
     Column("root_id", Text),
-    Column("state", String(8), nullable=False),  # live | deleted
+    Column("state", String(8), nullable=False),  # shown | live | deleted
     Column("body", LargeBinary, nullable=False),
     Index("acts_actor", "network", "actor", "kind", "at"),
     Index("acts_target", "target_network", "target_id", "kind"),

@@ -33,6 +33,11 @@ def pack(value: object) -> bytes:
     return msgspec.json.encode(value)
 
 
+def clean(text: str) -> str:
+    """`text` without what databases refuse: NUL, lone surrogates."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
 def detail_in(text: str) -> Mapping[str, str]:
     return msgspec.json.decode(text, type=dict[str, str]) if text else NOTHING
 

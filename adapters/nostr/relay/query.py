@@ -21,7 +21,7 @@ MAX_COUNT: Final = 10_000
 """Highest exact answer to COUNT."""
 _BRANCHES: Final = 16
 
-Branch = sa.Select[Any]
+Branch = sa.Select[Any, Any]
 
 
 def find(tx: Tx, filters: Iterable[Filter], now: float, most: int = MAX_LIMIT) -> list[str]:
@@ -36,14 +36,14 @@ def find(tx: Tx, filters: Iterable[Filter], now: float, most: int = MAX_LIMIT) -
         if not branches:
             continue
         rows = tx.execute(branches[0] if len(branches) == 1 else sa.union_all(*map(_nested, branches))).all()
-        newest = dict(sorted({(-at, event_id) for event_id, at in rows})[:limit])
-        found.update((event_id, at) for at, event_id in newest.items())
+        for at, event_id in sorted({(-at, event_id) for event_id, at in rows})[:limit]:
+            found[event_id] = at
     return [event_id for _, event_id in sorted((at, event_id) for event_id, at in found.items())]
 
 
 def count(tx: Tx, filters: Iterable[Filter], now: float) -> int:
     """How many events meet any of the filters, whatever their limits; MAX_COUNT + 1 for any number above MAX_COUNT."""
-    terms = [_nested(branch) for filter_ in filters for branch in _branches(filter_, now, MAX_COUNT + 1)]
+    terms = [_nested(branch.order_by(None)) for filter_ in filters for branch in _branches(filter_, now, MAX_COUNT + 1)]
     if not terms:
         return 0
     table = sa.union_all(*terms).subquery()
@@ -74,7 +74,7 @@ def _branches(filter_: Filter, now: float, limit: int) -> list[Branch]:
     choices: list[list[Any]] = []
     if filter_.ids is not None:
         rest.append(events.c.id.in_(sorted(filter_.ids)))
-        rest += [events.c.id.in_(_with_tag(name, values)) for name, values in filter_.tags]
+        rest += [_has_tag(name, values) for name, values in filter_.tags]
     for column, values in ((events.c.pubkey, filter_.authors), (events.c.kind, filter_.kinds)):
         if values is not None:
             choices.append([column == value for value in sorted(values)])
@@ -98,20 +98,23 @@ def _tag_branches(filter_: Filter, now: float, limit: int) -> list[Branch]:
     (name, values), *others = sorted(filter_.tags, key=_size)
     keys = sorted(key(name, value) for value in values)
     rest = [*_times(filter_, tags), _alive(now)]
-    rest += [tags.c.event_id.in_(_with_tag(other, wanted)) for other, wanted in others]
+    rest += [_has_tag(other, wanted) for other, wanted in others]
     if filter_.authors is not None:
         rest.append(events.c.pubkey.in_(sorted(filter_.authors)))
+    several = False
     choices: list[list[Any]] = [[tags.c.key == each for each in keys]]
     if filter_.kinds is not None:
         choices.append([tags.c.kind == kind for kind in sorted(filter_.kinds)])
     if _combinations(choices) > _BRANCHES:
+        several = len(keys) > 1
         choices = [[tags.c.key.in_(keys)]]
         if filter_.kinds is not None:
             choices.append([tags.c.kind.in_(sorted(filter_.kinds))])
+    columns = sa.select(tags.c.event_id.label("id"), tags.c.created_at)
+    if several:
+        columns = columns.distinct()
     return [
-        sa.select(tags.c.event_id.label("id"), tags.c.created_at)
-        .distinct()
-        .join(events, events.c.id == tags.c.event_id)
+        columns.join(events, events.c.id == tags.c.event_id)
         .where(*chosen, *rest)
         .order_by(tags.c.created_at.desc(), tags.c.event_id)
         .limit(limit)
@@ -119,8 +122,15 @@ def _tag_branches(filter_: Filter, now: float, limit: int) -> list[Branch]:
     ]
 
 
-def _with_tag(name: str, values: Iterable[str]) -> Branch:
-    return sa.select(tags.c.event_id).where(tags.c.key.in_(sorted(key(name, value) for value in values)))
+def _has_tag(name: str, values: Iterable[str]) -> Any:
+    """One look-up by the whole primary key, for each event found and each value."""
+    other = tags.alias()
+    return sa.exists().where(
+        other.c.key.in_(sorted(key(name, value) for value in values)),
+        other.c.kind == events.c.kind,
+        other.c.created_at == events.c.created_at,
+        other.c.event_id == events.c.id,
+    )
 
 
 def _times(filter_: Filter, table: sa.Table) -> list[Any]:

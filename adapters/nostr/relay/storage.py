@@ -47,11 +47,14 @@ def state(tx: Tx, event: Event) -> State:
     place = address(event)
     targets = [key("id", event.id), *([key("address", place)] if place is not None else ())]
     # A deletion cannot be deleted (NIP-09).
-    if event.kind != DELETION and tx.execute(
-        sa.select(deleted.c.until).where(
-            deleted.c.pubkey == event.pubkey, deleted.c.target.in_(targets), deleted.c.until >= event.created_at
-        )
-    ).first():
+    if (
+        event.kind != DELETION
+        and tx.execute(
+            sa.select(deleted.c.until).where(
+                deleted.c.pubkey == event.pubkey, deleted.c.target.in_(targets), deleted.c.until >= event.created_at
+            )
+        ).first()
+    ):
         return State.DELETED
     if place is not None:
         row = tx.execute(sa.select(events.c.body).where(events.c.address == key("address", place))).first()
@@ -83,9 +86,7 @@ def store(tx: Tx, event: Event, now: float) -> bool:
             body=to_json(event),
         )
     )
-    keys = {
-        key(tag[0], tag[1]) for tag in event.tags if len(tag) > 1 and len(tag[0]) == 1 and tag[0].isascii()
-    }
+    keys = {key(tag[0], tag[1]) for tag in event.tags if len(tag) > 1 and len(tag[0]) == 1 and tag[0].isascii()}
     if keys:
         tx.execute(
             sa.insert(tags),
@@ -127,7 +128,6 @@ def named_ids(event: Event, *names: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(v for name in names for v in tag_values(event, name) if ids.is_hex(v)))
 
 
-
 def _delete(tx: Tx, event: Event) -> None:
     """Take away what the deletion names, where it is the author's own, and remember not to take it again."""
     ids_named, places = named_ids(event, "e"), [key("address", place) for place in own_addresses(event)]
@@ -137,7 +137,7 @@ def _delete(tx: Tx, event: Event) -> None:
     if places:
         old = events.c.address.in_(places) & (events.c.created_at <= event.created_at)
         _forget(tx, tx.execute(sa.select(events.c.id).where(old)).scalars().all())
-    until = {key("id", each): MAX_TIME for each in ids_named} | {place: event.created_at for place in places}
+    until = {key("id", each): MAX_TIME for each in ids_named} | dict.fromkeys(places, event.created_at)
     if not until:
         return
     known = (deleted.c.pubkey == event.pubkey) & deleted.c.target.in_(until)

@@ -1,0 +1,129 @@
+"""`bridged add` and `bridged remove`: written into the database, carried out by the running daemon or the next."""
+
+import asyncio
+from pathlib import Path
+
+from bridged.adapter import Unreachable
+from bridged.cli.output import NO, USAGE, Failure, show
+from bridged.cli.settled import carry_out
+from bridged.config import Settings
+from bridged.core import Core
+from bridged.daemon import join, leave, opened
+from bridged.model import Ghost, Ref
+from bridged.store import identity
+from bridged.store.engine import Tx
+from bridged.trace import named
+
+_LATER = "the running daemon makes it, or the next `bridged run`"
+
+
+def add(file: Path, who: str, wait: float, as_json: bool) -> int:
+    async def work(settings: Settings) -> int:
+        async with opened(settings, mint=True) as daemon:
+            core = daemon.core
+            network, name = _parts(core, who)
+            ref = await _found(core, network, name)
+
+            def unit(tx: Tx) -> tuple[bool, bool]:
+                if (ghost := identity.ghost_at(tx, ref)) is not None:
+                    raise Failure(f"{who} is an account this bridge made, for {ghost[0].owner}", NO)
+                already = identity.standing(tx, ref) == "in"
+                return already, join(core, tx, ref, "operator")
+
+            already, joined = await core.store.write(unit)
+            if not joined:
+                raise Failure(f"{who} has left the bridge, and only they can come back: by following its account", NO)
+            ghosts = await _ghosts(core, ref, wait)
+            missing = sorted(core.others(network) - {g.ref.network for g in ghosts})
+            said = "is bridged already" if already else "is bridged from now on"
+            lines = [f"{network}:{named(core, ref).name} {said}"]
+            lines += [f"  on {g.ref.network}: {_address(core, g)}  {named(core, g.ref).name}" for g in ghosts]
+            lines += [f"  on {n}: not there yet; {_LATER}" for n in missing]
+            document = {
+                "account": _told(core, ref),
+                "already": already,
+                "ghosts": [_told(core, g.ref) | {"handle": g.handle, "address": _address(core, g)} for g in ghosts],
+                "missing": missing,
+            }
+            show(document, lines, as_json)
+            return 0
+
+    return carry_out(file, work)
+
+
+def remove(file: Path, who: str, as_json: bool) -> int:
+    async def work(settings: Settings) -> int:
+        async with opened(settings, mint=True) as daemon:
+            core = daemon.core
+            network, name = _parts(core, who)
+            ref = await core.store.read(lambda tx: _remembered(core, tx, network, name))
+            ref = ref or await _found(core, network, name)
+
+            def unit(tx: Tx) -> None:
+                if (ghost := identity.ghost_at(tx, ref)) is not None:
+                    raise Failure(f"{who} is an account this bridge made, for {ghost[0].owner}; remove that", NO)
+                if identity.standing(tx, ref) == "out" or not core.may(tx, ref):
+                    raise Failure(f"{who} is not bridged", NO)
+                leave(core, tx, ref, "operator")
+
+            await core.store.write(unit)
+            listed = who in settings.accounts
+            lines = [
+                f"{network}:{named(core, ref).name} is bridged no longer",
+                "  its copies and accounts elsewhere are deleted by the running daemon, or the next `bridged run`",
+                *([f"  take it out of `accounts` in {file} too, or the next start brings it back"] if listed else []),
+            ]
+            show({"account": _told(core, ref), "still_listed": listed}, lines, as_json)
+            return 0
+
+    return carry_out(file, work)
+
+
+def _parts(core: Core, who: str) -> tuple[str, str]:
+    network, colon, name = who.partition(":")
+    if not colon or not name or network not in core.adapters:
+        raise Failure(f"{who!r} is not NETWORK:HANDLE, with a NETWORK of {', '.join(sorted(core.adapters))}", USAGE)
+    return network, name
+
+
+async def _found(core: Core, network: str, name: str) -> Ref:
+    """The account, as its home says now. Raises Failure."""
+    try:
+        ref = await core.adapters[network].find(name)
+    except Unreachable as error:
+        raise Failure(f"no answer about {network}:{name}: {error}; try again later", NO) from error
+    if ref is None:
+        raise Failure(f"there is no account {name} on {network}", NO)
+    return ref
+
+
+def _remembered(core: Core, tx: Tx, network: str, name: str) -> Ref | None:
+    """The member meant: its home need not be there any more."""
+    meant = core.adapters[network].parse(name)
+    refs = [ref for ref, _, _ in identity.members_of(tx, network)]
+    if meant in refs:
+        return meant
+    wanted = name.removeprefix("@").lower()
+    for account in identity.accounts_of(tx, refs):
+        if wanted in (account.handle.lower(), account.alias.lower()):
+            return account.ref
+    return None
+
+
+async def _ghosts(core: Core, ref: Ref, wait: float) -> list[Ghost]:
+    """The account's ghosts, once a running daemon has made them all, or after `wait` seconds those there are."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + wait
+    while True:
+        found = await core.store.read(lambda tx: identity.ghosts_of(tx, ref))
+        if core.others(ref.network) <= {g.ref.network for g in found} or loop.time() >= end:
+            return sorted(found, key=lambda g: g.ref.network)
+        await asyncio.sleep(0.1)
+
+
+def _address(core: Core, ghost: Ghost) -> str:
+    return f"{ghost.handle}@{core.settings.domain}"
+
+
+def _told(core: Core, ref: Ref) -> dict[str, str]:
+    return {"network": ref.network, "id": ref.id, "name": named(core, ref).name}

@@ -1,0 +1,64 @@
+"""`bridged run`."""
+
+import sys
+from pathlib import Path
+
+from bridged.cli.output import show
+from bridged.cli.settled import carry_out
+from bridged.config import Settings
+from bridged.daemon import Daemon
+
+
+def run(file: Path, as_json: bool) -> int:
+    async def work(settings: Settings) -> int:
+        def announce(daemon: Daemon) -> None:
+            if as_json or sys.stdout.isatty():
+                show(_facts(daemon), welcome(file, daemon), as_json)
+
+        await Daemon(settings).run(announce)
+        return 0
+
+    return carry_out(file, work, daemon=True)
+
+
+def _facts(daemon: Daemon) -> dict[str, object]:
+    settings = daemon.settings
+    return {
+        "ready": True,
+        "base_url": settings.base_url,
+        "listen": str(settings.listen),
+        "bot": f"@{settings.bot.username}@{settings.domain}",
+        "networks": sorted(daemon.core.adapters),
+        "data_dir": str(settings.data_dir),
+    }
+
+
+def welcome(file: Path, daemon: Daemon) -> list[str]:
+    """What is where, and what to try next."""
+    settings, adapters = daemon.settings, daemon.core.adapters
+    networks = sorted(adapters)
+    command = "bridged" if file == Path("bridge.yaml") else f"bridged -c {file}"
+    hints = [hint for network in networks for hint in adapters[network].hints()]
+    return [
+        "",
+        f"  The bridge is up, between {' and '.join(networks)}.",
+        "",
+        f"  Front page   {settings.base_url}/",
+        f"  Its account  @{settings.bot.username}@{settings.domain}  (following it is asking to be bridged)",
+        f"  Listens at   {settings.listen}  (/healthz, /readyz, /metrics)",
+        f"  Data         {settings.data_dir}  (back up the secret apart: {_secret(settings)})",
+        f"  Logs         standard error; `log` in {file} sets form and level",
+        "",
+        "  To try next",
+        *(f"  - {hint}" for hint in hints),
+        f"  - Bridge somebody:     {command} add NETWORK:HANDLE   (NETWORK is {' or '.join(networks)})",
+        f"  - Follow a post's way: {command} trace URL-OR-ID",
+        f"  - See what is wrong:   {command} check",
+        "",
+        "  Ctrl-C ends it.",
+        "",
+    ]
+
+
+def _secret(settings: Settings) -> str:
+    return str(settings.secret.file) if settings.secret.file else f"${settings.secret.env}"

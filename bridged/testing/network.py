@@ -1,0 +1,293 @@
+"""A network in memory: its people, what they said, and what our ghosts told it. It outlives the bridge it is joined to.
+
+Its wire format is one JSON object for each act, read and written alike.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import msgspec
+from aiohttp import web
+from pydantic import BaseModel
+
+from bridged.adapter import (
+    API_VERSION,
+    Capabilities,
+    Delivery,
+    Envelope,
+    Finding,
+    Host,
+    Malformed,
+    Outgoing,
+    Part,
+    Rejected,
+    Sent,
+    Sink,
+    Tx,
+    Unreachable,
+    View,
+)
+from bridged.model import (
+    NOTHING,
+    Accept,
+    Account,
+    Act,
+    Activity,
+    Audience,
+    Block,
+    Delete,
+    Edit,
+    Follow,
+    FollowList,
+    Ghost,
+    Post,
+    PostBody,
+    Profile,
+    React,
+    Ref,
+    Reject,
+    Repost,
+    Text,
+)
+
+ACTS = frozenset(
+    {"Post", "Edit", "Delete", "Follow", "Accept", "Reject", "React", "Repost", "Profile", "Block"}
+)  # fmt: skip
+
+
+class Told(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
+    """One act on the wire. `target` is what it is about: a post answered, liked or taken back, an account followed."""
+
+    kind: str
+    id: str
+    by: str
+    at: float
+    text: str = ""
+    target: str = ""
+    mentions: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+    mark: str = ""
+    audience: Audience = "public"
+
+
+_told = msgspec.json.Decoder(Told)
+
+
+class NoConfig(BaseModel):
+    """Nothing to set."""
+
+
+@dataclass
+class FakeNetwork:
+    """`hub`: everything goes to one endpoint, else to each recipient's own.
+
+    sent      every attempt that arrived, as (endpoint, act)
+    trouble   what the next deliveries raise, one each; `broken` endpoints raise the same for ever
+    silent    nobody can be looked up
+    """
+
+    name: str
+    follows: Literal["open", "request"] = "open"
+    hearing: Literal["push", "pull"] = "pull"
+    hub: bool = True
+    acts: frozenset[str] = ACTS
+    people: dict[str, Account] = field(default_factory=dict[str, Account])
+    said: dict[str, Envelope] = field(default_factory=dict[str, Envelope])
+    sent: list[tuple[str, Told]] = field(default_factory=list[tuple[str, Told]])
+    trouble: list[BaseException] = field(default_factory=list[BaseException])
+    broken: dict[str, Exception] = field(default_factory=dict[str, Exception])
+    silent: bool = False
+    now: float = 1_790_000_000.0
+    _count: int = 0
+
+    @property
+    def adapter(self) -> type[Sink]:
+        """The adapter class of this network."""
+        means = Capabilities(acts=self.acts, follows=self.follows, hearing=self.hearing)
+        return type("Fake", (_Fake,), {"network": self.name, "capabilities": means, "world": self})
+
+    def ref(self, id: str) -> Ref:
+        return Ref(self.name, id)
+
+    def join(self, *names: str, **more: Any) -> None:
+        """People who live here."""
+        for name in names:
+            self.people[name] = Account(
+                self.ref(name), name, name=name.title(), endpoint=f"inbox:{name}", url=f"https://{self.name}/{name}",
+                **more,
+            )  # fmt: skip
+
+    def say(self, kind: str, by: str, *, hidden: bool = False, **values: Any) -> Envelope:
+        """Somebody does something; `hidden` keeps it from being fetched."""
+        self._count += 1
+        values = {"id": f"{kind.lower()}{self._count}", "at": self.now, **values}
+        told = Told(kind=kind, by=by, **values)
+        envelope = Envelope(self.name, told.id, msgspec.json.encode(told), "live", self.ref(by), self.now)
+        if kind == "Post" and not hidden:
+            self.said[told.id] = envelope
+        return envelope
+
+    def post(self, by: str, text: str, **values: Any) -> Envelope:
+        return self.say("Post", by, text=text, **values)
+
+    def received(self, kind: str | None = None, endpoint: str | None = None) -> list[Told]:
+        """What arrived, each id once for each endpoint, as a server that knows what it has would show it."""
+        found = {(where, t.id): t for where, t in reversed(self.sent) if endpoint in (None, where)}
+        return [t for t in reversed(found.values()) if kind in (None, t.kind)]
+
+    def texts(self, endpoint: str | None = None) -> list[str]:
+        """The texts of posts that arrived and were not taken back."""
+        gone = {t.target for t in self.received("Delete", endpoint)}
+        return [t.text for t in self.received("Post", endpoint) if t.id not in gone]
+
+
+class _Fake:
+    network: ClassVar[str]
+    api_version: ClassVar[int] = API_VERSION
+    config_type: ClassVar[type[BaseModel]] = NoConfig
+    migrations: ClassVar[Path | None] = None
+    capabilities: ClassVar[Capabilities]
+    world: ClassVar[FakeNetwork]
+
+    def __init__(self, config: object, host: Host) -> None:
+        self._host = host
+
+    async def start(self) -> None: ...
+    async def run(self) -> None: ...
+    def routes(self) -> Iterable[web.RouteDef]:
+        return ()
+
+    def hints(self) -> Sequence[str]:
+        return ()
+
+    async def check(self) -> Sequence[Finding]:
+        return ()
+
+    def parse(self, text: str) -> Ref | None:
+        scheme, _, id = text.partition("://")
+        return Ref(self.network, id) if scheme == self.network and id else None
+
+    def names(self, ref: Ref) -> str:
+        return f"{self.network}://{ref.id}"
+
+    async def find(self, name: str) -> Ref | None:
+        self._reach()
+        return next((a.ref for a in self.world.people.values() if a.handle == name), None)
+
+    async def account(self, ref: Ref) -> Account | None:
+        self._reach()
+        return self.world.people.get(ref.id)
+
+    async def fetch(self, ref: Ref) -> Sequence[Envelope]:
+        self._reach()
+        found = self.world.said.get(ref.id)
+        return (found,) if found else ()
+
+    def _reach(self) -> None:
+        if self.world.silent:
+            raise Unreachable(f"{self.network} is silent")
+
+    async def mint(self, account: Account, taken: Callable[[str], Awaitable[bool]]) -> Ghost:
+        handle = f"{account.handle}@{account.ref.network}"
+        if await taken(handle):
+            handle = f"{account.ref.id}.{handle}"
+        return Ghost(account.ref, Ref(self.network, f"ghost/{account.ref}"), handle)
+
+    def decode(self, envelope: Envelope) -> Sequence[Activity]:
+        try:
+            told = _told.decode(envelope.body)
+            ref = Ref(self.network, told.id)
+            if told.by != envelope.signer.id:
+                raise Malformed("forged")
+            act = self._act(told, ref, envelope.signer)
+        except (msgspec.MsgspecError, ValueError):
+            raise Malformed("not_told") from None
+        return [Activity(ref, envelope.signer, told.at, act, told.mark)] if act is not None else []
+
+    def _act(self, told: Told, ref: Ref, by: Ref) -> Act | None:
+        def target() -> Ref:
+            return Ref(self.network, told.target)
+
+        match told.kind:
+            case "Post":
+                mentions = tuple(Ref(self.network, m) for m in told.mentions)
+                answers = target() if told.target else None
+                return Post(
+                    PostBody(
+                        ref, by, Text(told.text), told.at,
+                        reply_to=answers, mentions=mentions, mark=told.mark, audience=told.audience,
+                    )
+                )  # fmt: skip
+            case "Edit":
+                return Edit(PostBody(target(), by, Text(told.text), told.at))
+            case "FollowList":
+                return FollowList(tuple(Ref(self.network, t) for t in told.targets))
+            case "Profile":
+                return Profile(Account(by, by.id, name=told.text))
+            case "Delete" | "Follow" | "Accept" | "Reject" | "Repost" | "Block":
+                return _about[told.kind](target())
+            case "React":
+                return React(target(), told.text)
+            case _:
+                return None
+
+    def encode(self, activity: Activity, view: View) -> Outgoing:
+        act, kind = activity.act, type(activity.act).__name__
+        at, by = min(activity.at, view.at), view.actor.ref.id
+        endpoints = ("hub",) if self.world.hub else tuple(dict.fromkeys(a.endpoint for a in view.recipients))
+
+        def part(of: Ref, ref: Ref | None, id: str, *, text: str = "", target: str = "", gone: bool = False) -> Part:
+            told = Told(kind=kind, id=id, by=by, at=at, text=text, target=target, mark=str(activity.ref))
+            body = msgspec.json.encode(told)
+            return Part(of, ref, body, b"" if gone else body, endpoints, gone=gone)
+
+        def own(text: str = "", target: str = "") -> Part:
+            id = f"copy/{activity.ref}"
+            return part(activity.ref, Ref(self.network, id), id, text=text, target=target)
+
+        previous = view.previous[0].ref if view.previous else None
+        match act:
+            case Post(body):
+                parent = view.there.get(body.reply_to) if body.reply_to else None
+                lost = ("goes without its parent",) if body.reply_to and parent is None else ()
+                return Outgoing((own(body.text.plain, parent.ref.id if parent and parent.ref else ""),), lost)
+            case Edit(body):
+                if previous is None:
+                    raise Rejected("never said here")
+                id = f"edit/{activity.ref}"
+                return Outgoing((part(body.ref, previous, id, text=body.text.plain, target=previous.id),))
+            case Delete(target):
+                was = view.actor.ref if target == view.account.ref else previous
+                if was is None:
+                    return Outgoing(losses=("never said here",))
+                return Outgoing((part(target, was, f"gone/{target}/{activity.ref}", target=was.id, gone=True),))
+            case React(target, content) if (there := view.there[target]) and there.ref:
+                return Outgoing((own(content, there.ref.id),))
+            case Repost(target) if (there := view.there[target]) and there.ref:
+                return Outgoing((own(target=there.ref.id),))
+            case Follow(target) | Block(target) | Accept(target) | Reject(target):
+                return Outgoing((own(target=target.id),))
+            case Profile(account):
+                id = f"profile/{activity.ref}/{activity.at}"
+                return Outgoing((part(account.ref, view.actor.ref, id, text=account.name),))
+            case _:
+                raise Rejected("cannot be said here")
+
+    async def deliver(self, item: Delivery) -> Sent:
+        world = self.world
+        if item.endpoint in world.broken:
+            raise world.broken[item.endpoint]
+        if world.trouble:
+            raise world.trouble.pop(0)
+        world.sent.append((item.endpoint, _told.decode(item.body)))
+        return Sent(None, NOTHING, "told")
+
+    def apply(self, tx: Tx, item: Delivery) -> Sent:
+        raise Rejected("nothing local here")
+
+
+_about: dict[str, type[Delete | Follow | Accept | Reject | Repost | Block]] = {
+    c.__name__: c for c in (Delete, Follow, Accept, Reject, Repost, Block)
+}

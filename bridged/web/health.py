@@ -1,0 +1,65 @@
+"""/healthz, /readyz and /metrics."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+from aiohttp import web
+from sqlalchemy import select
+
+from bridged.adapter import Busy
+from bridged.core import Core
+from bridged.store import inboxes, queue
+from bridged.store.engine import Tx
+from bridged.web.clients import from_inside
+
+PATIENCE = 2.0
+"""Seconds the database has to answer a probe."""
+
+
+def routes(core: Core, ready: Callable[[], bool]) -> Iterable[web.RouteDef]:
+    async def healthz(_request: web.Request) -> web.Response:
+        return web.Response(text="ok", headers=_FRESH)
+
+    async def readyz(_request: web.Request) -> web.Response:
+        reason = "" if ready() else "starting or stopping"
+        if not reason:
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    await core.store.read(_probe)
+            except (Busy, TimeoutError) as failed:
+                reason = "the database does not answer"
+                core.log.warning("not_ready", why=str(failed) or "timeout")
+        body = {"ready": not reason, "reason": reason}
+        return web.json_response(body, status=503 if reason else 200, headers=_FRESH)
+
+    async def metrics(request: web.Request) -> web.Response:
+        if not from_inside(request):
+            raise web.HTTPForbidden(text="metrics are for this machine and its private network\n")
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await refresh(core)
+        except (Busy, TimeoutError) as failed:
+            # the rest is worth the more when the database is away
+            core.log.warning("metrics_without_queues", why=str(failed) or "timeout")
+        return web.Response(body=core.metrics.render(), headers=_FRESH | {"Content-Type": _TEXT_FORMAT})
+
+    return [web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)]
+
+
+async def refresh(core: Core) -> None:
+    """Brings what the metrics say about the queues up to date. Raises Busy."""
+    depths, (waiting, _) = await core.store.read(lambda tx: (queue.depth(tx), inboxes.backlog(tx)))
+    now, metrics = core.now(), core.metrics
+    for network in {*core.adapters, *depths}:
+        depth, since = depths.get(network, (0, now))
+        metrics.queue.labels(network).set(depth)
+        metrics.queue_age.labels(network).set(max(0.0, now - since))
+    metrics.backlog.set(waiting)
+
+
+def _probe(tx: Tx) -> None:
+    tx.execute(select(1))
+
+
+_FRESH = {"Cache-Control": "no-store"}
+_TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
