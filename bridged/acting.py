@@ -82,7 +82,7 @@ class Acting:
             if known is not None:
                 people.add(known.activity.actor)
         people.discard(actor)
-        aimed = {p.network for p in people if p.network != network and p != BOT and core.may(tx, p)}
+        aimed = {p.network for p in people if p.network != network and p != BOT and _reachable(core, tx, p, network)}
         known = acts.find(tx, activity.ref)
         return activity, Facts(
             activity,
@@ -236,6 +236,13 @@ def _target(activity: Activity) -> Ref | None:
             return target
         case _:
             return None
+
+
+def _reachable(core: Core, tx: Tx, person: Ref, network: str) -> bool:
+    """Whether what is said on `network` to this person may cross: they are bridged, or took part there themselves."""
+    if core.may(tx, person):
+        return True
+    return identity.standing(tx, person) is None and identity.ghost_for(tx, person, network) is not None
 
 
 def _present(tx: Tx, activity: Activity) -> set[str]:

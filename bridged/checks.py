@@ -14,7 +14,6 @@ from bridged.config import ConfigError, Settings
 from bridged.daemon import Daemon, Refuse, opened
 from bridged.keys import SecretError
 from bridged.store.engine import Tx
-from bridged.store.upgrade import CORE
 
 CLOCK = 60.0
 """Seconds our clock may be off before others refuse what we sign."""
@@ -84,6 +83,8 @@ async def _database(daemon: Daemon) -> Finding:
     # slow to import, and needed by few
     from alembic.runtime.migration import MigrationContext
     from alembic.script import ScriptDirectory
+
+    from bridged.store.upgrade import CORE
 
     store = daemon.core.store
     folders = {"bridged_version": CORE} | {

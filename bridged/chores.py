@@ -5,9 +5,9 @@ leave     an account is no longer bridged: every copy is deleted, page by page, 
 backfill  an account got its first follower over there: its recent posts are shown, nobody is told
 """
 
-import hashlib
 from dataclasses import dataclass
 from typing import Literal
+from uuid import uuid4
 
 import msgspec
 
@@ -32,8 +32,8 @@ class Chore:
 def order(tx: Tx, chore: Chore, now: float) -> None:
     """Puts a chore into the inbox."""
     body = msgspec.json.encode(chore)
-    name = hashlib.sha256(body + repr(now).encode()).hexdigest()
-    inboxes.add(tx, Envelope(HOME, name, body, "chore", Ref(HOME, str(chore.account)[:2000]), now))
+    # each order is one of its own: who leaves and joins again wants both done
+    inboxes.add(tx, Envelope(HOME, uuid4().hex, body, "chore", Ref(HOME, str(chore.account)[:2000]), now))
 
 
 class Chores:

@@ -24,7 +24,6 @@ from bridged.outbox import Outbox
 from bridged.store import identity
 from bridged.store import settings as kept
 from bridged.store.engine import Store, Tx, url_of
-from bridged.store.upgrade import CORE
 from bridged.web import app as webapp
 
 DRAIN = 8.0
@@ -57,6 +56,7 @@ class Daemon:
             ports=settings.egress.ports,
         )
         self.ready = False
+        self._store_open = False
 
     async def open(self, *, mint: bool = True) -> None:
         """Database, migrations, adapters, ghosts of the bot. Raises Refuse, Busy, ConfigError, SecretError.
@@ -66,8 +66,15 @@ class Daemon:
         core = self.core
         if not mint:
             self._require_database()
-        await core.store.open()
+        try:
+            await core.store.open()
+        except ModuleNotFoundError as e:
+            raise Refuse(f"store: needs the package {e.name}, which is not installed (extra `postgres`)") from e
+        self._store_open = True
         if mint:
+            # slow to import, and needed by those only who may migrate
+            from bridged.store.upgrade import CORE
+
             await core.store.migrate(CORE, "bridged_version")
         await self._same_bridge(write=mint)
         s = self.settings
@@ -224,7 +231,8 @@ class Daemon:
             await self.bridge.stop()
             await self.outbox.stop()
         await self.http.close()
-        await self.core.store.close()
+        if self._store_open:
+            await self.core.store.close()
 
 
 @contextlib.asynccontextmanager

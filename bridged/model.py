@@ -73,6 +73,10 @@ class Text:
         """The distinct targets of one kind of span, in order of appearance."""
         return tuple(dict.fromkeys(s.target for s in self.spans if s.kind == kind and s.target is not None))
 
+    def tags(self) -> tuple[str, ...]:
+        """The hashtags in it, each once, without `#`."""
+        return tuple(t for t in self.targets("tag") if isinstance(t, str))
+
     def mentions(self) -> tuple[Ref, ...]:
         """The accounts mentioned, each once."""
         return tuple(t for t in self.targets("mention") if isinstance(t, Ref))
@@ -134,9 +138,9 @@ class Ghost:
 class PostBody:
     """What a post says. `root` is the first post of its thread where the source network names it.
 
-    `mentions` are accounts addressed beside those in the text. `detail` holds native facts that only adapters
-    of `ref.network` read (a kind, a relay, a version hash). `mark` says which original this is a copy of, when
-    another bridge made it.
+    `mentions` are accounts, and `tags` hashtags without `#`, beside those in the text. `detail` holds native facts
+    that only adapters of `ref.network` read (a kind, a relay, a version hash). `mark` says which original this is a
+    copy of, when another bridge made it.
     """
 
     ref: Ref
@@ -155,8 +159,16 @@ class PostBody:
     url: str = ""
     uri: str = ""
     mentions: tuple[Ref, ...] = ()
+    tags: tuple[str, ...] = ()
     mark: str = ""
     detail: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+
+    def hashtags(self) -> tuple[str, ...]:
+        """Every hashtag of the post, in the text first, each once whatever its case."""
+        found: dict[str, str] = {}
+        for tag in self.text.tags() + self.tags:
+            found.setdefault(tag.lower(), tag)
+        return tuple(found.values())
 
 
 @dataclass(frozen=True, slots=True)

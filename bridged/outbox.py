@@ -8,6 +8,7 @@ the same bytes, under the same id.
 
 import asyncio
 from dataclasses import dataclass
+from hashlib import sha256
 
 from bridged.adapter import LOCAL, Busy, Delivery, Rejected, Retry, Sent
 from bridged.core import Core
@@ -20,6 +21,8 @@ from bridged.store.engine import Tx
 PARALLEL = 64
 PER_ENDPOINT = 4
 BATCH = 200
+AFTER = ("Delete", "Reject")
+"""What is still said for an account that is no longer bridged."""
 ATTEMPT = 30.0
 """Seconds one attempt may take in all."""
 
@@ -120,6 +123,9 @@ class Outbox:
                 outcome = self._failed(lane, e)
             return await self.core.store.write(lambda tx: self._mark(tx, job, outcome))
         sink = self.core.adapters[lane.network]
+        if sink.capabilities.ids == "server":
+            # so that after a crash it shows as an attempt of uncertain end
+            await self.core.store.write(lambda tx: queue.begin(tx, job.item))
         try:
             async with self._gate(lane.endpoint), asyncio.timeout(ATTEMPT):
                 outcome = await sink.deliver(job.delivery)
@@ -146,7 +152,7 @@ class Outbox:
         item = queue.head(tx, lane)
         if item is None:
             return None
-        if item.withdrawn and item.act != "Delete":
+        if item.withdrawn and item.act not in AFTER:
             return item
         if lane.network not in self.core.adapters:
             return item
@@ -161,7 +167,8 @@ class Outbox:
             next((c for c in acts.copies_of(tx, origin, lane.network) if c.part == part), None)
             for origin, part in item.waits
         )
-        key = f"{item.copy}-{copy.origin.network}"
+        name = f"{copy.origin} {copy.network} {copy.part} {copy.version} {lane.endpoint}"
+        key = sha256(name.encode()).hexdigest()
         return _Job(item, copy, Delivery(key, lane.endpoint, item.body, ghost, copy.ref, item.attempt, facts))
 
     def _pass_over(self, tx: Tx, lane: queue.Lane, item: "_Job | queue.Item | None") -> bool:
@@ -171,7 +178,7 @@ class Outbox:
             queue.rest(tx, lane)
             return False
         assert isinstance(item, queue.Item)
-        if item.withdrawn and item.act != "Delete":
+        if item.withdrawn and item.act not in AFTER:
             self._note(tx, item, "cancelled", "consent-withdrawn")
             queue.settle(tx, item, "cancelled", "consent-withdrawn", self.core.now())
             return True

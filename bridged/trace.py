@@ -158,7 +158,8 @@ def _story(core: Core, tx: Tx, asked: str, origin: Ref) -> Story:
             actor=named(core, activity.actor),
             handle=_handle(actor),
             at=activity.at,
-            text=body.text.plain[:EXCERPT] if body else "",
+            # what was taken back is not shown again
+            text=body.text.plain[:EXCERPT] if body and known.live else "",
             url=body.url if body else "",
             about=named(core, known.target) if known.target else None,
             steps=steps,

@@ -98,7 +98,7 @@ def note(body: PostBody, view: View, urls: Urls, domain: str) -> tuple[Document,
     if body.warning:
         document["summary"] = body.warning
     tags = [_mention(who) for who in people]
-    tags += [_hashtag(name, urls) for name in body.text.targets("tag") if isinstance(name, str)]
+    tags += [_hashtag(name, urls) for name in body.hashtags()]
     tags += list(_emojis(body.text))
     if body.quote is not None:
         quoted = view.there.get(body.quote)

@@ -25,6 +25,8 @@ from adapters.activitypub.shapes import (
 from bridged.api import Account, Audience, Malformed, Media, PostBody, Ref, Span, Text
 
 MAX_MEDIA = 32
+MAX_TAGS = 50
+"""Hashtags read beside those in the text."""
 MAX_MENTIONS = 100
 MAX_NAME = 500
 MAX_FIELDS = 16
@@ -82,6 +84,7 @@ def post_of(source: Object, author: Ref, received_at: float) -> PostBody | None:
         url=web_url(source.get("url")),
         uri=said,
         mentions=tuple(ref for ref in dict.fromkeys(_mentioned(source).values()) if ref not in spoken),
+        tags=_beside(body, _hashtags(source)),
         mark=mark_of(source),
     )
 
@@ -163,6 +166,12 @@ def _mentioned(source: Object) -> dict[str, Ref]:
 def _hashtags(source: Object) -> list[str]:
     named = (text(tag.get("name")) for tag in objects(source.get("tag")) if "Hashtag" in types(tag))
     return [name.removeprefix("#") for name in named if name.removeprefix("#")]
+
+
+def _beside(body: Text, names: list[str]) -> tuple[str, ...]:
+    """Those of `names` that the text does not show."""
+    shown = {name.lower() for name in body.tags()}
+    return tuple({name.lower(): name for name in names[:MAX_TAGS] if name.lower() not in shown}.values())
 
 
 def _emojis(source: Object) -> dict[str, str]:

@@ -195,9 +195,7 @@ def _check_digests(value: str, body: bytes, form: re.Pattern[str]) -> None:
         raise BadSignature("digest_missing")
 
 
-def sign_cavage(
-    key: RsaKey, key_id: str, method: str, url: str, body: bytes | None, now: float
-) -> dict[str, str]:
+def sign_cavage(key: RsaKey, key_id: str, method: str, url: str, body: bytes | None, now: float) -> dict[str, str]:
     """Headers to add for a draft-cavage request: Host, Date, Digest if there is a body, Signature.
 
     `url` is exactly what goes on the wire (percent-encoded). Raises ValueError for one that cannot.
@@ -212,9 +210,7 @@ def sign_cavage(
     return added | {"Signature": cavage.header(key_id, names, key.sign(text))}
 
 
-def sign_rfc9421(
-    key: RsaKey, key_id: str, method: str, url: str, body: bytes | None, now: float
-) -> dict[str, str]:
+def sign_rfc9421(key: RsaKey, key_id: str, method: str, url: str, body: bytes | None, now: float) -> dict[str, str]:
     """Headers to add for an RFC 9421 request, as Mastodon reads it (no `alg`): Content-Digest if there is a
     body, Signature-Input, Signature. `url` as for `sign_cavage`. Raises ValueError.
     """
@@ -222,9 +218,7 @@ def sign_rfc9421(
     components = ("@method", "@target-uri", *(name.lower() for name in added))
     covered = " ".join(f'"{name}"' for name in components)
     line = f'({covered});created={int(now)};keyid="{key_id}"'
-    base = rfc9421.signature_base(
-        components, line, method, rfc9421.split_url(url), lambda _: added["Content-Digest"]
-    )
+    base = rfc9421.signature_base(components, line, method, rfc9421.split_url(url), lambda _: added["Content-Digest"])
     return added | rfc9421.headers("sig1", line, key.sign(base))
 
 

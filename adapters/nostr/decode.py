@@ -6,13 +6,13 @@ address), root and root_author (NIP-10), and for comments (NIP-22) root_tag, roo
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, cast
 
 import msgspec
 
 from adapters.nostr import ids
-from adapters.nostr.event import Event, first_tag, tag_values
+from adapters.nostr.event import Event, first_tag, tag_values, to_json
 from adapters.nostr.media import media_of
 from adapters.nostr.plan import refuse_untimely
 from adapters.nostr.text import from_note
@@ -30,6 +30,7 @@ from bridged.api import (
     React,
     Ref,
     Repost,
+    Text,
     clean_name,
     trim,
     web_url,
@@ -37,6 +38,7 @@ from bridged.api import (
 
 MAX_NAMED: Final = 50
 """Accounts one post may address."""
+MAX_TAGS: Final = 50
 MAX_FOLLOWS: Final = 2000
 MAX_DELETES: Final = 100
 _MAX_REACTION: Final = 64
@@ -152,6 +154,8 @@ def _body(event: Event, channel: str) -> PostBody:
         detail["p"] = ",".join(named)
     if ref.id != event.id:
         detail["event"] = event.id
+    # whoever reposts it shows it whole (NIP-18)
+    detail["json"] = to_json(event).decode()
     return PostBody(
         ref=ref,
         author=ids.account_ref(event.pubkey),
@@ -168,9 +172,17 @@ def _body(event: Event, channel: str) -> PostBody:
         url=ids.VIEWER + ids.post_word(ref),
         uri="nostr:" + ids.post_word(ref),
         mentions=tuple(account for key in named if (account := ids.account_ref(key)) not in told),
+        tags=_beside(text, tag_values(event, "t")),
         mark=_mark(event),
         detail=detail,
     )
+
+
+def _beside(text: Text, names: Iterable[str]) -> tuple[str, ...]:
+    """Those of `names` that the text does not show."""
+    shown = {name.lower() for name in text.tags()}
+    found = {name.lower(): name for name in names if 0 < len(name) <= 100 and name.lower() not in shown}
+    return tuple(found.values())[:MAX_TAGS]
 
 
 def _published(event: Event) -> float:

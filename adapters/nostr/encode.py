@@ -188,15 +188,16 @@ def _reaction(activity: Activity, act: React, there: There, view: View, home: Ho
 
 
 def _repost(activity: Activity, there: There, view: View, home: Home) -> Draft:
-    """NIP-18. What is ours to show goes along as JSON; natives are left for the reader to fetch."""
+    """NIP-18: what is shown goes along as JSON."""
     of_kind, at = replies.kind_of(there), _time(activity, view)
     kind = 6 if of_kind == "1" else 16
     tags = [*replies.pointers(there, home), ("p", there.author.id)]
     if kind == 16:
         tags.append(("k", of_kind))
-    shown = next((copy.served for copy in there.parts if copy.served and not copy.gone), b"")
+    own = next((copy.served.decode() for copy in there.parts if copy.served and not copy.gone), "")
+    shown = own or there.detail.get("json", "")
     tags += _provenance(activity.ref, "")
-    return Draft(activity.ref, kind, at, tuple(tags), shown.decode(), detail=_detail(kind, at))
+    return Draft(activity.ref, kind, at, tuple(tags), shown, detail=_detail(kind, at))
 
 
 def _follows(activity: Activity, view: View, home: Home) -> Draft:

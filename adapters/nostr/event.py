@@ -191,9 +191,7 @@ def _is_canonical(event: Event, text: bytes) -> bool:
 def _from_text(text: bytes) -> Event:
     """Parse with the standard library, which shows every member: slower, and strict with the hooks given."""
     try:
-        decoded = json.loads(
-            text.decode(), object_pairs_hook=_unique_members, parse_constant=_refuse_constant
-        )
+        decoded = json.loads(text.decode(), object_pairs_hook=_unique_members, parse_constant=_refuse_constant)
     except BadEvent:
         raise
     # ValueError covers bad UTF-8, bad JSON and integers of thousands of digits.

@@ -77,7 +77,7 @@ def _finished(content: str, losses: tuple[str, ...], body: PostBody, view: View,
         ends.append(quote)
     content = "\n\n".join(part for part in (content, "\n".join(ends)) if part)
     tags += quote_tags
-    tags += [("t", tag) for tag in _hashtags(body.text.targets("tag"))]
+    tags += [("t", tag) for tag in _hashtags(body.hashtags())]
     tags += _emoji(body.text)
     tags += [tuple(imeta(item)) for item in _distinct(media)]
     if body.sensitive or body.warning:
@@ -102,9 +102,9 @@ def _quote(body: PostBody, view: View, home: Home) -> tuple[str, Tags, tuple[str
     return uri, [("q", there.ref.id, place, there.author.id)], (there.author.id,)
 
 
-def _hashtags(names: Iterable[Ref | str]) -> list[str]:
+def _hashtags(names: Iterable[str]) -> list[str]:
     """NIP-24: in lower case."""
-    lowered = dict.fromkeys(name.lower() for name in names if isinstance(name, str) and name)
+    lowered = dict.fromkeys(name.lower() for name in names if name)
     return list(lowered)[:MAX_TAGS]
 
 

@@ -36,7 +36,7 @@ def add(file: Path, who: str, wait: float, as_json: bool) -> int:
             ghosts = await _ghosts(core, ref, wait)
             missing = sorted(core.others(network) - {g.ref.network for g in ghosts})
             said = "is bridged already" if already else "is bridged from now on"
-            lines = [f"{network}:{named(core, ref).name} {said}"]
+            lines = [f"{who} {said}"]
             lines += [f"  on {g.ref.network}: {_address(core, g)}  {named(core, g.ref).name}" for g in ghosts]
             lines += [f"  on {n}: not there yet; {_LATER}" for n in missing]
             document = {
@@ -69,7 +69,7 @@ def remove(file: Path, who: str, as_json: bool) -> int:
             await core.store.write(unit)
             listed = who in settings.accounts
             lines = [
-                f"{network}:{named(core, ref).name} is bridged no longer",
+                f"{who} is bridged no longer",
                 "  its copies and accounts elsewhere are deleted by the running daemon, or the next `bridged run`",
                 *([f"  take it out of `accounts` in {file} too, or the next start brings it back"] if listed else []),
             ]

@@ -35,14 +35,19 @@ def init(file: Path, domain: str, open_networks: list[str], as_json: bool) -> in
         raise Failure(f"{file}: {error}", CANNOT_OPEN) from error
     command = f"bridged -c {file}"
     document = {"config": str(file), "secret": str(secret), "domain": settings.domain, "secret_kept": kept}
+    steps = [
+        f"Read {file}, above all `consent`: {_flow(settings.consent)}",
+        f"Point {settings.domain} at a web server with TLS that passes everything on to {settings.listen}",
+        f"{command} run",
+        f"{command} check",
+    ]
+    if settings.base_url.startswith("http://"):
+        del steps[1]
     lines = [
         f"Wrote {file}.",
         f"{'Kept' if kept else 'Made'} the secret {secret}: back it up, apart from the database.",
         "Next:",
-        f"  1. Read {file}, above all `consent`: {_flow(settings.consent)}",
-        f"  2. Point {settings.domain} at a web server with TLS that passes everything on to {settings.listen}",
-        f"  3. {command} run",
-        f"  4. {command} check",
+        *(f"  {number}. {step}" for number, step in enumerate(steps, 1)),
     ]
     show(document, lines, as_json)
     return 0

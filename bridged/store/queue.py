@@ -147,6 +147,11 @@ def unsent_before(tx: Tx, origin: Ref, part: int, item: Item) -> bool:
     )
 
 
+def begin(tx: Tx, item: Item) -> None:
+    """Counts an attempt before it is made."""
+    tx.execute(update(outbox).where(outbox.c.id == item.id).values(attempt=item.attempt + 1))
+
+
 def settle(tx: Tx, item: Item, state: str, reason: str, now: float) -> None:
     """The head is sent, dead or cancelled: the next row of its lane may be tried at once."""
     tx.execute(

@@ -160,9 +160,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Here the peers are tested first and crashes last; what else is collected stays where it is."""
     rank = {"test_peers.py": 0, "test_crash.py": 2}
     places = [n for n, item in enumerate(items) if item.path.parent == HERE]
-    for n, item in zip(
-        places, sorted((items[n] for n in places), key=lambda i: rank.get(i.path.name, 1)), strict=True
-    ):
+    for n, item in zip(places, sorted((items[n] for n in places), key=lambda i: rank.get(i.path.name, 1)), strict=True):
         item.add_marker("interop")
         items[n] = item
 

@@ -24,9 +24,7 @@ def many(thing: Any) -> list[Any]:
 
 
 def is_public(thing: dict[str, Any]) -> bool:
-    return any(
-        ident(x) in (PUBLIC, "as:Public", "Public") for x in [*many(thing.get("to")), *many(thing.get("cc"))]
-    )
+    return any(ident(x) in (PUBLIC, "as:Public", "Public") for x in [*many(thing.get("to")), *many(thing.get("cc"))])
 
 
 class Peer:
@@ -71,9 +69,7 @@ class Peer:
         return self.send(self.activity("Like", note, author), author)
 
     def boost(self, note: str, author: str) -> dict[str, Any]:
-        boost = self.activity("Announce", note, author) | {
-            "published": datetime.now(UTC).isoformat(timespec="seconds")
-        }
+        boost = self.activity("Announce", note, author) | {"published": datetime.now(UTC).isoformat(timespec="seconds")}
         return self.send(boost, author)
 
     def undo(self, activity: dict[str, Any], author: str) -> dict[str, Any]:
@@ -172,9 +168,9 @@ class Fedify(Peer):
         return self._ctl("note", note={"content": f"<p>{text}</p>", **note})["id"]
 
     def reply(self, text: str, note: str, author: str) -> str:
-        return self._ctl(
-            "note", note={"content": f"<p>{text}</p>", "inReplyTo": note}, to=[author], mentions=[author]
-        )["id"]
+        return self._ctl("note", note={"content": f"<p>{text}</p>", "inReplyTo": note}, to=[author], mentions=[author])[
+            "id"
+        ]
 
     def post_to(self, text: str, actor: str) -> str:
         """A public note that answers and mentions nobody, delivered to that actor's server all the same."""
@@ -222,9 +218,7 @@ class Pubby(Peer):
         acct = uri.removeprefix("acct:")
         query = f"https://{acct.rpartition('@')[2]}/.well-known/webfinger?resource=acct:{acct}"
         jrd = self.world.get_json(query, "application/jrd+json")
-        return self.world.get_json(
-            next(x["href"] for x in jrd["links"] if x["rel"] == "self" and x["type"] == AS2)
-        )
+        return self.world.get_json(next(x["href"] for x in jrd["links"] if x["rel"] == "self" and x["type"] == AS2))
 
     def follow(self, actor: str) -> None:
         self.follows[actor] = control(self.port, "follow", {"actor": actor})

@@ -175,9 +175,7 @@ def test_nostr_posts_arrived_exactly_once(run: Run, who: str) -> None:
     bodies: dict[str, set[str]] = defaultdict(set)
     for x in peer.deliveries():
         if x.json["type"] == "Create" and "crossing east" in x.json["object"]["content"]:
-            text = next(
-                t for n in range(len(run.events)) if (t := run.text(n, "east")) in x.json["object"]["content"]
-            )
+            text = next(t for n in range(len(run.events)) if (t := run.text(n, "east")) in x.json["object"]["content"])
             ids[text].add((x.json["id"], x.json["object"]["id"]))
             bodies[x.json["id"]].add(x.text)
     assert len(ids) == len(run.events)
@@ -197,9 +195,7 @@ def test_nostr_posts_arrived_in_order(run: Run, who: str) -> None:
     for x in peer.deliveries():
         if x.status < 300 and x.json["type"] == "Create" and "crossing east" in x.json["object"]["content"]:
             note = x.json["object"]
-            seen.setdefault(
-                note["id"], datetime.fromisoformat(note["published"].replace("Z", "+00:00")).timestamp()
-            )
+            seen.setdefault(note["id"], datetime.fromisoformat(note["published"].replace("Z", "+00:00")).timestamp())
     times = list(seen.values())
     assert len(times) == len(run.events)
     assert times == sorted(times)
@@ -214,9 +210,5 @@ def test_fediverse_posts_are_on_the_relay_exactly_once(run: Run, nostr: Nostr) -
             ids[next(t[1] for t in e["tags"] if t[0] == "proxy")].add(e["id"])
     assert ids.keys() == set(run.notes)
     assert {n: sorted(i) for n, i in ids.items() if len(i) != 1} == {}
-    stored = [
-        e
-        for e in nostr.fetch(run.relay.url, kinds=[1], authors=[run.ghost])
-        if "crossing west" in e["content"]
-    ]
+    stored = [e for e in nostr.fetch(run.relay.url, kinds=[1], authors=[run.ghost]) if "crossing west" in e["content"]]
     assert {e["id"] for e in stored} == set().union(*ids.values())

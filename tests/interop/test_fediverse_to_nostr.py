@@ -41,9 +41,7 @@ def test_ghost_has_a_readable_profile(talk: Talk, relay: Relay, nostr: Nostr, br
     assert bridge.nip05(name) == talk.event["pubkey"]
 
 
-def test_reply_to_a_reply_carries_root_and_reply(
-    talk: Talk, alice: NostrUser, alice_ap: str, relay: Relay
-) -> None:
+def test_reply_to_a_reply_carries_root_and_reply(talk: Talk, alice: NostrUser, alice_ap: str, relay: Relay) -> None:
     text = f"deeper with {talk.peer.host}"
     middle = alice.reply(talk.event, text)
     note = talk.peer.wait_note(text)["id"]
@@ -113,9 +111,7 @@ def test_strangers_other_posts_do_not_cross(
 
 def test_everything_is_on_the_relay_once(talk: Talk, relay: Relay) -> None:
     """One event per (ghost, kind, origin), however often it was handed over; never an event from nobody."""
-    events = {
-        e["id"]: e for e in relay.admitted() if e["pubkey"] == talk.event["pubkey"] and e["kind"] in (1, 6, 7)
-    }
+    events = {e["id"]: e for e in relay.admitted() if e["pubkey"] == talk.event["pubkey"] and e["kind"] in (1, 6, 7)}
     origins = [(e["kind"], *proxy, e["content"]) for e in events.values() for proxy in tags(e, "proxy")]
     assert len(origins) == len(events)
     assert len(set(origins)) == len(origins)

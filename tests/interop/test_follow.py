@@ -11,9 +11,7 @@ from .peers import Fedify, NostrUser, Peer, Pubby, ident, is_public, many
 from .world import AS2, World, eventually
 
 
-def test_lookup_by_npub_shows_the_nostr_profile(
-    peer: Peer, alice: NostrUser, alice_ap: str, world: World
-) -> None:
+def test_lookup_by_npub_shows_the_nostr_profile(peer: Peer, alice: NostrUser, alice_ap: str, world: World) -> None:
     def look() -> dict:
         actor = peer.lookup(f"acct:{alice.npub}@bridge.test")
         assert actor["name"] == "Alice of Nostr"
@@ -29,9 +27,7 @@ def test_lookup_by_npub_shows_the_nostr_profile(
     assert body.startswith(PIXEL[:8])
 
 
-def test_lookup_by_checked_nip05_finds_the_same_actor(
-    alice: NostrUser, alice_ap: str, bridge: Bridge
-) -> None:
+def test_lookup_by_checked_nip05_finds_the_same_actor(alice: NostrUser, alice_ap: str, bridge: Bridge) -> None:
     assert bridge.actor_of("alice_at_site.test") == alice_ap
 
 
@@ -75,16 +71,12 @@ def test_new_post_arrives_as_a_note(
     assert picture["mediaType"] == "image/png"
     assert picture["name"] == "a single pixel"
     assert (
-        world.get(
-            many(picture["url"])[0] if isinstance(picture["url"], (str, list)) else picture["url"]["href"]
-        )[0]
+        world.get(many(picture["url"])[0] if isinstance(picture["url"], (str, list)) else picture["url"]["href"])[0]
         == 200
     )
 
 
-def test_note_and_activity_ids_dereference(
-    follower: Peer, alice: NostrUser, alice_ap: str, world: World
-) -> None:
+def test_note_and_activity_ids_dereference(follower: Peer, alice: NostrUser, alice_ap: str, world: World) -> None:
     text = f"dereference me, {follower.host}"
     alice.note(text)
     follower.wait_note(text)
@@ -102,14 +94,17 @@ def test_note_and_activity_ids_dereference(
     assert re.match("nostr:(note|nevent)1", canonical[0]["href"])
 
 
-def test_recent_posts_are_in_the_outbox(alice: NostrUser, alice_ap: str, world: World) -> None:
+def test_recent_posts_are_in_the_outbox(follower: Peer, alice: NostrUser, alice_ap: str, world: World) -> None:
     """Also those from before anybody followed her."""
 
     def items() -> str:
         outbox = world.get_json(world.get_json(alice_ap)["outbox"])
+        posts = []
         page = outbox.get("first", outbox)
-        page = world.get_json(page) if isinstance(page, str) else page
-        posts = [i if isinstance(i, dict) else world.get_json(i) for i in page["orderedItems"]]
+        while page:
+            page = world.get_json(page) if isinstance(page, str) else page
+            posts += [i if isinstance(i, dict) else world.get_json(i) for i in page["orderedItems"]]
+            page = page.get("next")
         notes = [
             p["object"] if isinstance(p["object"], dict) else world.get_json(p["object"])
             for p in posts
@@ -144,9 +139,7 @@ def test_unfollow_ends_deliveries(cavage: Fedify, pubby: Pubby, nostr, relay, br
     pubby.wait_note("dave to both")
     cavage.unfollow(actor)
     # Answered once the Undo is stored; two posts that pubby gets prove that it took effect before the second.
-    eventually(
-        lambda: [x for x in bridge.received() if '"Undo"' in x.text and actor in x.text and x.status < 300]
-    )
+    eventually(lambda: [x for x in bridge.received() if '"Undo"' in x.text and actor in x.text and x.status < 300])
     for n in range(2):
         dave.note(f"dave to pubby {n}")
         pubby.wait_note(f"dave to pubby {n}")

@@ -59,9 +59,7 @@ def test_everything_arrived_once(talk: Talk, alice: NostrUser, alice_ap: str) ->
 
     def settled() -> Counter[str]:
         taken = Counter(
-            x.json["id"]
-            for x in talk.peer.deliveries()
-            if x.status < 300 and ident(x.json.get("actor")) == alice_ap
+            x.json["id"] for x in talk.peer.deliveries() if x.status < 300 and ident(x.json.get("actor")) == alice_ap
         )
         assert taken.keys() == {a["id"] for a in talk.peer.received(actor=alice_ap)}
         return taken
@@ -70,9 +68,7 @@ def test_everything_arrived_once(talk: Talk, alice: NostrUser, alice_ap: str) ->
     assert {a: n for a, n in taken.items() if n > 1} == {}
     log = talk.peer.received(actor=alice_ap)
     once = Counter(
-        (a["type"], ident(a["object"]))
-        for a in log
-        if a["type"] in ("Create", "Announce", "Delete", "Accept")
+        (a["type"], ident(a["object"])) for a in log if a["type"] in ("Create", "Announce", "Delete", "Accept")
     )
     assert {what: n for what, n in once.items() if n > 1} == {}
     assert len(log) == len({a["id"] for a in log})

@@ -30,9 +30,7 @@ def test_answer_is_edited_and_deleted(pair: Pair) -> None:
     answer = us.reply("an anwser", _post_of(them, us), them.actor)
     assert them.wait_note("an anwser")["id"] == answer
     us.edit(answer, "an answer", them.actor)
-    eventually(
-        lambda: [u for u in them.received("Update", object=answer) if "an answer" in u["object"]["content"]]
-    )
+    eventually(lambda: [u for u in them.received("Update", object=answer) if "an answer" in u["object"]["content"]])
     us.delete(answer, them.actor)
     eventually(lambda: them.received("Delete", object=answer))
     assert len(them.notes("an anwser")) == 1

@@ -285,9 +285,7 @@ class World:
 def control(port: int, name: str, body: Any = None, timeout: float = 30) -> Any:
     """A peer's control interface: POST of JSON, GET without a body."""
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}/_ctl/{name}", data, {"Content-Type": "application/json"}
-    )
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/_ctl/{name}", data, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=timeout) as reply:
         return json.loads(reply.read())
 
@@ -301,9 +299,7 @@ def unready() -> str | None:
     done = subprocess.run([HERE / "setup.sh"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:
         return f"setup.sh could not install the peers:\n{done.stdout[-3000:]}"
-    shutil.copy(
-        KIT / "fedify_peer.mjs", PEERS / "fedify"
-    )  # beside node_modules, where Node looks for packages
+    shutil.copy(KIT / "fedify_peer.mjs", PEERS / "fedify")  # beside node_modules, where Node looks for packages
     return None
 
 

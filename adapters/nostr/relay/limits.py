@@ -16,10 +16,12 @@ MAX_FILTERS: Final = 10
 """In one REQ or COUNT."""
 MAX_VALUES: Final = 4000
 """Values in all filters of the subscriptions of one connection."""
+MAX_ALL_VALUES: Final = 200_000
+"""The same of all connections together."""
 MAX_SUBSCRIPTION_ID: Final = 64
 MAX_CONNECTIONS: Final = 2000
 MAX_FROM_ONE: Final = 20
-"""Connections from one address; from loopback, where proxies and tests live, only the total counts."""
+"""Connections from one public address; from others, where proxies live, only the total counts."""
 MAX_BAD_FRAMES: Final = 20
 """Frames that make no sense, after which the connection is closed."""
 MAX_KEYS: Final = 20
@@ -31,7 +33,9 @@ QUESTIONS: Final = (50.0, 100.0)
 PING: Final = 30.0
 SEND_TIMEOUT: Final = 20.0
 """Seconds that a client may take to read one frame."""
-WAITING: Final = 256 * 1024
+GOODBYE: Final = 1.0
+"""Seconds that clients have to answer when the relay closes."""
+WAITING: Final = 64 * 1024
 """Bytes waiting to be read by a client, above which its own requests wait."""
 MAX_WAITING: Final = 2 * 1024 * 1024
 """Bytes waiting, above which the client is too slow for live events and is dropped."""
@@ -106,14 +110,15 @@ def information(site: Site, bot: str) -> dict[str, object]:
 
 
 def _place(remote: str | None) -> str:
-    """Whom connections are counted for: an IPv4 address, an IPv6 /64, "" for loopback or the unknown."""
+    """Whom connections are counted for: a public IPv4 address or IPv6 /64; "" for all others together."""
     try:
         address = ipaddress.ip_address(remote or "")
     except ValueError:
         return ""
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    if not address.is_global:
+        return ""
     if isinstance(address, ipaddress.IPv6Address):
-        mapped = address.ipv4_mapped
-        if mapped is None:
-            return "" if address.is_loopback else str(ipaddress.ip_network((address, 64), strict=False))
-        address = mapped
-    return "" if address.is_loopback else str(address)
+        return str(ipaddress.ip_network((address, 64), strict=False))
+    return str(address)

@@ -13,10 +13,11 @@ _ANYTHING: Final = ("", "")
 class Subscription:
     """`tell` is called with every new event that meets one of the filters; it must not wait."""
 
-    __slots__ = ("filters", "tell")
+    __slots__ = ("filters", "tell", "values")
 
     def __init__(self, filters: tuple[Filter, ...], tell: Callable[[Event, bytes], None]) -> None:
         self.filters, self.tell = filters, tell
+        self.values = size(filters)
 
 
 class Live:
@@ -24,12 +25,17 @@ class Live:
 
     def __init__(self) -> None:
         self._by: dict[Key, set[Subscription]] = {}
+        self.values = 0
+        """How many values all filters hold."""
 
     def add(self, subscription: Subscription) -> None:
+        self.values += subscription.values
         for key in _wanted(subscription.filters):
             self._by.setdefault(key, set()).add(subscription)
 
     def remove(self, subscription: Subscription) -> None:
+        """Once for each `add`."""
+        self.values -= subscription.values
         for key in _wanted(subscription.filters):
             found = self._by.get(key)
             if found is not None:

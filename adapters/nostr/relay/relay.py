@@ -47,6 +47,8 @@ class Relay:
         self._wants, self._accept = wants, accept
         self._door = limits.Door()
         self._reads = asyncio.Semaphore(_READS)
+        self._sessions: set[Session] = set()
+        self._closing = False
 
     def routes(self) -> Iterable[web.RouteDef]:
         return (web.get(self._path, self._get), web.options(self._path, self._options))
@@ -106,6 +108,11 @@ class Relay:
                     return False, rejected.why
                 return True, ""
 
+    async def close(self) -> None:
+        """Send all clients away and let no more in, within limits.GOODBYE seconds."""
+        self._closing = True
+        await asyncio.gather(*(session.stop() for session in self._sessions))
+
     async def find(self, filters: Sequence[Filter]) -> list[str]:
         now = self._host.now()
         return await self._read(lambda tx: query.find(tx, filters, now))
@@ -142,15 +149,20 @@ class Relay:
         return web.Response(status=204, headers=_CORS)
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
-        place = self._door.enter(request.remote)
+        place = None if self._closing else self._door.enter(request.remote)
         if place is None:
-            return web.Response(status=503, text="too many connections\n", headers={hdrs.RETRY_AFTER: "60"})
+            return web.Response(status=503, text="no more connections now\n", headers={hdrs.RETRY_AFTER: "60"})
         try:
             socket = web.WebSocketResponse(
                 compress=False, heartbeat=limits.PING, max_msg_size=limits.MAX_MESSAGE, timeout=5.0
             )
             await socket.prepare(request)
-            await Session(self._host, self, socket, request.transport).run()
+            session = Session(self._host, self, socket, request.transport)
+            self._sessions.add(session)
+            try:
+                await session.run()
+            finally:
+                self._sessions.discard(session)
             return socket
         finally:
             self._door.leave(place)

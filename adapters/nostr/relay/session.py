@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
-from aiohttp import WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType, web
 
 from adapters.nostr.event import BadEvent, Event, parse_event, verify
 from adapters.nostr.filters import BadFilter, Filter
@@ -53,7 +53,6 @@ class _Open:
 
     def __init__(self, name: str, filters: tuple[Filter, ...], session: "Session") -> None:
         self.head = frames.event_head(name)
-        self.values = size(filters)
         self.pending: list[tuple[Event, bytes]] | None = []
         self._session = session
         self.entry = Subscription(filters, self._tell)
@@ -121,6 +120,14 @@ class Session:
             self._transport.abort()
         self._outbox.close()
 
+    async def stop(self) -> None:
+        """Send the client away, politely if it answers soon."""
+        try:
+            async with asyncio.timeout(limits.GOODBYE):
+                await self._socket.close(code=WSCloseCode.GOING_AWAY)
+        except TimeoutError:
+            self.drop("no_goodbye")
+
     async def _write(self) -> None:
         while True:
             frame = await self._outbox.take()
@@ -139,7 +146,7 @@ class Session:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(limits.SEND_TIMEOUT):
                 await self._outbox.emptied()
-        await self._socket.close(code=1008, message=b"too many bad messages")
+        await self._socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"too many bad messages")
 
     async def _nonsense(self, why: str) -> None:
         self._bad += 1
@@ -224,11 +231,13 @@ class Session:
             self._host.refused("relay_filter")
             return f"invalid: {bad.reason}", ()
         if not ask.counting:
-            others = [open_.values for name, open_ in self._open.items() if name != ask.subscription]
+            others = [open_.entry.values for name, open_ in self._open.items() if name != ask.subscription]
             if len(others) >= limits.MAX_SUBSCRIPTIONS:
                 return f"restricted: at most {limits.MAX_SUBSCRIPTIONS} subscriptions", ()
             if sum(others) + size(filters) > limits.MAX_VALUES:
                 return f"restricted: at most {limits.MAX_VALUES} values in all subscriptions", ()
+            if self._shelf.live.values + size(filters) > limits.MAX_ALL_VALUES:
+                return "error: too many subscriptions of all clients, try again later", ()
         return "", filters
 
     async def _subscribe(self, name: str, filters: tuple[Filter, ...]) -> None:

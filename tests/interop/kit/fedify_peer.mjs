@@ -104,7 +104,7 @@ const ctl = {
   note: async (ctx, { note = {}, to, mentions = [] }) => {
     const id = randomUUID(), uri = new URL(`/notes/${id}`, ORIGIN), me = ctx.getActorUri(ACTOR)
     const who = await Promise.all(mentions.map(m => ctxLookup(ctx, m)))
-    const obj = await V.Note.fromJsonLd({ '@context': 'https://www.w3.org/ns/activitystreams', type: 'Note', id: uri.href, attributedTo: me.href,
+    const obj = await V.Note.fromJsonLd({ '@context': ['https://www.w3.org/ns/activitystreams', { Hashtag: 'as:Hashtag' }], type: 'Note', id: uri.href, attributedTo: me.href,
       published: new Date().toISOString(), to: ['as:Public'], cc: [ctx.getFollowersUri(ACTOR).href, ...who.map(w => w.id.href)], url: uri.href,
       tag: who.map(w => ({ type: 'Mention', href: w.id.href, name: `@${w.preferredUsername}@${w.id.host}` })), ...note }, loaders(ctx))
     notes.set(id, obj)

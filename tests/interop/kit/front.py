@@ -144,15 +144,11 @@ class Front:
             out += [
                 (
                     "Content-Length",
-                    get(rheaders, "content-length")
-                    if no_body and get(rheaders, "content-length")
-                    else str(len(data)),
+                    get(rheaders, "content-length") if no_body and get(rheaders, "content-length") else str(len(data)),
                 ),
                 ("Connection", "close"),
             ]
-            w.write(
-                (rline + "\r\n" + "".join(f"{k}: {v}\r\n" for k, v in out) + "\r\n").encode("latin-1") + data
-            )
+            w.write((rline + "\r\n" + "".join(f"{k}: {v}\r\n" for k, v in out) + "\r\n").encode("latin-1") + data)
             await w.drain()
             rec |= {
                 "status": rline,

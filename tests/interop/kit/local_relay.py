@@ -32,9 +32,7 @@ async def main():
     )
     ap.add_argument("--notes-per-minute", type=int, default=1_000_000)
     ap.add_argument("--max-reqs", type=int, default=1_000, help="open subscriptions a connection may have")
-    ap.add_argument(
-        "--max-filter-limit", type=int, help="largest `limit` served (500 when a filter has none)"
-    )
+    ap.add_argument("--max-filter-limit", type=int, help="largest `limit` served (500 when a filter has none)")
     ap.add_argument("--log", action="store_true")
     a = ap.parse_args()
     b = (

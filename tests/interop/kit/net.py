@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# ruff: noqa: E401, E501, I001
+# ruff: noqa: E401, I001
 """Loopback "internet" for federation tests: local CA, leaf certificate, /etc/hosts names.
 
     net.py up   DIR NAME...   make/refresh CA + one leaf cert for NAMEs, add hosts entries, trust the CA

@@ -46,21 +46,14 @@ class Transport(n.CustomWebSocketTransport):
         return False
 
     async def connect(self, url, proxy):
-        return n.WebSocketAdapterWrapper(
-            Frames(await websockets.connect(url, max_size=None, compression=None))
-        )
+        return n.WebSocketAdapterWrapper(Frames(await websockets.connect(url, max_size=None, compression=None)))
 
 
 async def client(key, relays):
     at = (key, tuple(relays))
     if at not in clients:
         keys = keys_of(key) if key else n.Keys.generate()
-        c = (
-            n.ClientBuilder()
-            .authenticator(n.SignerAuthenticator(keys))
-            .websocket_transport(Transport())
-            .build()
-        )
+        c = n.ClientBuilder().authenticator(n.SignerAuthenticator(keys)).websocket_transport(Transport()).build()
         for url in relays:
             await c.add_relay(n.RelayUrl.parse(url), and_connect=True)
         await c.connect(and_wait=timedelta(seconds=5))

@@ -68,9 +68,7 @@ def cavage_headers(names, *, sign=None, algorithm="hs2019", extra="", method="po
     return {**fields, "Signature": value}
 
 
-def rfc9421_headers(
-    components, *, params=f';created={int(NOW)};keyid="{KEY_ID}"', sign=KEY.sign, label="sig1"
-):
+def rfc9421_headers(components, *, params=f';created={int(NOW)};keyid="{KEY_ID}"', sign=KEY.sign, label="sig1"):
     """As `cavage_headers`, for RFC 9421."""
     fields = {
         "host": "bridge.example",
@@ -121,9 +119,7 @@ def test_we_verify_what_apsig_signs():
         accept(signer.sign(), method=method, path="/inbox", body=body, now=time.time())
 
 
-@pytest.mark.parametrize(
-    "url", ["ftp://a/b", "https://a@b/", "https://b\\@c/", "https://ü/", "/x", "https://a/ b"]
-)
+@pytest.mark.parametrize("url", ["ftp://a/b", "https://a@b/", "https://b\\@c/", "https://ü/", "/x", "https://a/ b"])
 @pytest.mark.parametrize("sign", SIGNERS)
 def test_signing_refuses_what_is_no_plain_url(sign, url):
     with pytest.raises(ValueError, match=r"URL|host"):

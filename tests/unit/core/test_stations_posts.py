@@ -158,7 +158,8 @@ async def test_edit_by_another_is_dropped(scene: Scene) -> None:
 async def test_like_unlike_and_like_again_are_three_things(scene: Scene) -> None:
     post = scene.blue.post("bob", "likeable")
     ghost = await scene.bridge.ghost(scene.blue.ref("bob"), "red")
-    await scene.bridge.hear(scene.red.say("Follow", "alice", target=ghost.ref.id), post)
+    await scene.bridge.hear(scene.red.say("Follow", "alice", target=ghost.ref.id))
+    await scene.bridge.hear(post)
     copy = scene.red.received("Post")[0]
     like = scene.red.say("React", "alice", target=copy.id)
     await scene.bridge.hear(like)

@@ -39,7 +39,13 @@ class FakeHttp:
         self.asked: list[str] = []
 
     async def get(
-        self, url: str, *, headers: Mapping[str, str] | None = None, limit: int = 1 << 20, sign: Any = None, redirects: int = 3
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        limit: int = 1 << 20,
+        sign: Any = None,
+        redirects: int = 3,
     ) -> Response:
         self.asked.append(url)
         page = self.pages.get(url, EgressFailed("connect"))

@@ -15,6 +15,7 @@ import asyncpg
 import pytest
 from aiohttp import web
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 
 from adapters.nostr.adapter import Nostr
 from adapters.nostr.config import NostrConfig
@@ -83,13 +84,32 @@ class Keys:
 
 
 class Log:
+    """Remembers what was logged."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, dict[str, object]]] = []
+        self._more = asyncio.Condition()
+        self._tasks: set[asyncio.Task[None]] = set()
+
     def bind(self, **_: object) -> "Log":
         return self
 
     def info(self, event: str, **values: object) -> None:
-        """Nothing here is about the log."""
+        self.lines.append((event, values))
+        task = asyncio.get_running_loop().create_task(self._tell())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     warning = error = debug = info
+
+    async def _tell(self) -> None:
+        async with self._more:
+            self._more.notify_all()
+
+    async def until(self, event: str, **values: object) -> None:
+        """Wait for this line."""
+        async with asyncio.timeout(10), self._more:
+            await self._more.wait_for(lambda: (event, values) in self.lines)
 
 
 class Host:
@@ -187,8 +207,9 @@ class Client:
     async def closed(self) -> int | None:
         """Read on until the relay closes; its code."""
         async with asyncio.timeout(10):
-            async for _ in self.socket:
-                pass
+            with contextlib.suppress(ConnectionClosed):
+                while True:
+                    await self.socket.recv()
         return self.socket.close_code
 
 
@@ -237,7 +258,7 @@ class World:
 
     @contextlib.asynccontextmanager
     async def client(self) -> AsyncIterator[Client]:
-        async with connect(self.url, proxy=None, compression=None, max_size=None) as socket:
+        async with connect(self.url, proxy=None, compression=None, max_size=None, max_queue=None) as socket:
             word, challenge = json.loads(await socket.recv())
             assert word == "AUTH"
             yield Client(socket, challenge)

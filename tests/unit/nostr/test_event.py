@@ -112,9 +112,7 @@ def test_sign_makes_the_vectors_events_ids():
 
 
 def test_nip_examples_are_judged_as_recorded():
-    for case in json.loads(
-        (vectors() / "nostr" / "nip-examples" / "complete-events.json").read_text("utf-8")
-    ):
+    for case in json.loads((vectors() / "nostr" / "nip-examples" / "complete-events.json").read_text("utf-8")):
         try:
             verify(parse_event(compact(case["event"])))
             verified = True
@@ -183,9 +181,7 @@ def test_sign_refuses_what_is_no_event_and_no_key():
 
 @settings(max_examples=60)
 @given(kinds, times, tag_lists, texts)
-def test_signed_event_survives_json_and_verifies(
-    kind: int, created_at: int, tags: list[list[str]], content: str
-):
+def test_signed_event_survives_json_and_verifies(kind: int, created_at: int, tags: list[list[str]], content: str):
     event = sign(SECRET, kind, created_at, tags, content)
     verify(event)
     assert event == sign(SECRET, kind, created_at, tags, content)

@@ -205,9 +205,7 @@ sources = st.fixed_dictionaries(
     },
 )
 tag_names = st.sampled_from(["e", "t", "T", "x"])
-event_tags = st.lists(
-    st.builds(lambda name, rest: [name, *rest], tag_names, st.lists(words, max_size=2)), max_size=4
-)
+event_tags = st.lists(st.builds(lambda name, rest: [name, *rest], tag_names, st.lists(words, max_size=2)), max_size=4)
 
 
 def naive(source: dict[str, Any], event: Event) -> bool:

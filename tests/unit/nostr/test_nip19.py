@@ -28,9 +28,7 @@ KEY = "3bf0c63fcb93463407af97a5e5ee64fa883d107ef9e558472c4eb9aaaefa459d"
 NPUB = "npub180cvv07tjdrrgpa0j7j7tmnyl2yr6yr7l8j4s3evf6u64th6gkwsyjh6w6"
 
 hexes = st.binary(min_size=32, max_size=32).map(bytes.hex)
-relay_lists = st.lists(st.text(st.characters(max_codepoint=127), min_size=1, max_size=40), max_size=4).map(
-    tuple
-)
+relay_lists = st.lists(st.text(st.characters(max_codepoint=127), min_size=1, max_size=40), max_size=4).map(tuple)
 kinds = st.integers(0, 65_535)
 names = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 identifiers = st.one_of(
@@ -139,9 +137,7 @@ def test_decode_undoes_encode(identifier: Identifier):
 @settings(max_examples=300)
 @given(
     st.text(max_size=80)
-    | st.builds(
-        written, st.sampled_from(["npub", "note", "nprofile", "nevent", "naddr", "x"]), st.binary(max_size=90)
-    )
+    | st.builds(written, st.sampled_from(["npub", "note", "nprofile", "nevent", "naddr", "x"]), st.binary(max_size=90))
 )
 def test_decode_raises_only_its_typed_error(text: str):
     for read in (decode, decode_uri):
@@ -163,9 +159,7 @@ def test_one_changed_character_is_noticed(identifier: Identifier, place: int, ch
 
 
 @pytest.mark.parametrize("prefix", ["", "nostr:", "NOSTR:"])
-@pytest.mark.parametrize(
-    "change", [str, str.upper, lambda text: text[:-1] + "q", lambda text: text[:20], str.title]
-)
+@pytest.mark.parametrize("change", [str, str.upper, lambda text: text[:-1] + "q", lambda text: text[:20], str.title])
 def test_secret_key_is_refused_without_being_repeated(prefix: str, change):
     secret = change(written("nsec", bytes.fromhex(KEY)))
     read = decode_uri if prefix else decode

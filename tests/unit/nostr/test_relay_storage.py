@@ -218,7 +218,7 @@ def ask(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 
 @settings(
-    max_examples=250,
+    max_examples=120,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -282,7 +282,7 @@ async def test_newest_of_many_come_quickly(tmp_path: Path) -> None:
         plain = {"pubkey": key("a"), "address": None, "expires": None, "body": b"{}"}
 
         def fill(tx: Tx) -> None:
-            made = [{**plain, "id": f"{n:064x}", "kind": n % 3, "created_at": NOW + n} for n in range(60_000)]
+            made = [{**plain, "id": f"{n:064x}", "kind": n % 3, "created_at": NOW + n} for n in range(20_000)]
             tx.execute(sa.insert(events), made)
 
         await store.write(fill)

@@ -14,8 +14,8 @@ from tests.unit.nostr.relay_kit import Client, World, as_object, key, said, worl
 
 
 @pytest.fixture
-async def bridge(tmp_path: Path) -> AsyncIterator[World]:
-    async with world(tmp_path) as it:
+async def bridge(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
+    async with world(tmp_path, getattr(request, "param", "sqlite")) as it:
         yield it
 
 
@@ -25,10 +25,14 @@ async def client(bridge: World) -> AsyncIterator[Client]:
         yield it
 
 
+on_both = pytest.mark.parametrize("bridge", ["sqlite", "postgresql"], indirect=True)
+
+
 def handed_in(bridge: World) -> list[str]:
     return [envelope.id for envelope in bridge.host.received]
 
 
+@on_both
 async def test_post_of_a_bridged_account_is_handed_in_and_kept(bridge: World, client: Client) -> None:
     event = said("full", 1, "hello")
     assert await client.publish(event) == (True, "")
@@ -66,6 +70,7 @@ async def test_account_known_elsewhere_may_tell_of_itself(bridge: World, client:
     assert handed_in(bridge) == [event.id]
 
 
+@on_both
 async def test_stranger_may_answer_a_ghost(bridge: World, client: Client) -> None:
     note, article = bridge.ghost_says(1, "note"), bridge.ghost_says(30023, "long", ("d", "a"))
     await bridge.deliver(note, article)
@@ -100,6 +105,7 @@ async def test_stranger_answering_something_else_is_restricted(bridge: World, cl
     assert handed_in(bridge) == [theirs.id]
 
 
+@on_both
 async def test_answerer_may_tell_of_himself_and_unfollow(bridge: World, client: Client) -> None:
     now = int(time.time())
     for event in (said("eve", 0, "{}"), said("eve", 10002)):
@@ -110,6 +116,7 @@ async def test_answerer_may_tell_of_himself_and_unfollow(bridge: World, client: 
     assert not (await client.publish(said("mallory", 3)))[0]
 
 
+@on_both
 async def test_stranger_may_delete_only_what_is_his_and_here(bridge: World, client: Client) -> None:
     like = said("eve", 7, "+", ("p", bridge.ghost))
     assert await client.publish(like) == (True, "")
@@ -254,6 +261,7 @@ async def test_forged_auth_is_invalid(bridge: World, client: Client) -> None:
     assert await client.ask("AUTH", as_object(event)) == ["OK", event.id, False, "invalid: wrong signature"]
 
 
+@on_both
 async def test_what_is_sent_verifies(bridge: World, client: Client) -> None:
     text = 'quotes " \\ controls \x00\x08\x1f\x7f emoji 🙂 \u2028'
     note = bridge.ghost_says(1, text, ("t", text), ("r", ""))

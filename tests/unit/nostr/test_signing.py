@@ -83,9 +83,7 @@ def test_secret_key_below_the_order_is_accepted(backend: Backend):
         assert backend.verify(keypair.sign(MESSAGE), MESSAGE, keypair.public_key)
 
 
-@pytest.mark.parametrize(
-    "message", [b"", MESSAGE[:31], MESSAGE + b"\0", MESSAGE.hex(), bytearray(MESSAGE), None]
-)
+@pytest.mark.parametrize("message", [b"", MESSAGE[:31], MESSAGE + b"\0", MESSAGE.hex(), bytearray(MESSAGE), None])
 def test_sign_refuses_what_is_no_32_byte_message(backend: Backend, message: object):
     with pytest.raises(SigningError):
         backend.keypair(SECRET).sign(message)  # type: ignore[arg-type]
@@ -98,9 +96,7 @@ def test_sign_refuses_what_is_no_32_byte_aux(backend: Backend, aux: object):
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])
-@pytest.mark.parametrize(
-    "spoil", [lambda b: b[:-1], lambda b: b + b"\0", lambda b: b + bytes(5), lambda _: b""]
-)
+@pytest.mark.parametrize("spoil", [lambda b: b[:-1], lambda b: b + b"\0", lambda b: b + bytes(5), lambda _: b""])
 def test_verify_refuses_every_wrong_length(backend: Backend, place: int, spoil):
     """secp256k1 0.14 itself accepts a 69-byte signature and reads beyond a short one."""
     keypair = backend.keypair(SECRET)

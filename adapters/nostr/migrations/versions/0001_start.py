@@ -39,6 +39,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("key", "kind", "created_at", "event_id"),
         sqlite_with_rowid=False,
     )
+    op.create_index("ix_nostr_tags_created_at", "nostr_tags", ["key", "created_at"])
     op.create_index("ix_nostr_tags_event_id", "nostr_tags", ["event_id"])
     op.create_table(
         "nostr_deleted",

@@ -1,0 +1,1 @@
+"""Pigeon, an invented network: short posts, ids and version hashes given by its server."""
