@@ -49,7 +49,9 @@ async def findings(file: str, settings: Settings, env: Mapping[str, str] = os.en
             daemon = await stack.enter_async_context(opened(settings, env, mint=False))
             yield await _database(daemon)
         except (Busy, Refuse, SecretError) as wrong:
-            yield Finding("database", False, str(wrong), _mend_database(wrong).format(file=file))
+            yield Finding(
+                "database", False, str(wrong).removeprefix("database: "), _mend_database(wrong).format(file=file)
+            )
         if daemon is None:
             # adapters are checked all the same, on a database that is thrown away
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="bridged-check-"))

@@ -49,7 +49,7 @@ class KeyRing:
         """Raises SecretError when it was sealed by another secret."""
         try:
             return AESGCM(_hkdf(self._secret, _info("seal"))).decrypt(sealed[:12], sealed[12:], _info(name))
-        except InvalidTag as e:
+        except (InvalidTag, ValueError) as e:
             raise SecretError("this database was made with another secret; put the old one back") from e
 
 

@@ -23,6 +23,10 @@ MARGIN: Final = 15 * 60
 QUEUE: Final = 256
 """Verified events that wait to be stored; when it is full, the relay is read no further."""
 BATCH: Final = 64
+HOLD: Final = 8 << 20
+"""Bytes of missed events that are held back to be put in order."""
+HOLD_FOR = 2.0
+"""Seconds for which they are."""
 MAX_PAGES: Final = 200
 _PAGED_FROM: Final = 20
 """An answer with this many events may have been cut at a relay's limit; a shorter one was not."""
@@ -71,6 +75,31 @@ class _Reach:
         return msgspec.structs.replace(self.filter, until=until)
 
 
+class _Missed:
+    """What was said before we asked, from one question and its further pages: relays tell it newest first.
+
+    It is handed on oldest first, once all pages are in, so that others hear people in the order they spoke; or
+    earlier, when it grows past HOLD bytes or takes longer than HOLD_FOR.
+    """
+
+    def __init__(self, until: float) -> None:
+        self.open = 0
+        self.until = until
+        self._held: list[Event] = []
+        self._size = 0
+
+    def hold(self, event: Event) -> bool:
+        """Keeps the event; says whether there is room for more."""
+        self._held.append(event)
+        self._size += len(event.content) + 100 * len(event.tags) + 500
+        return self._size < HOLD
+
+    def release(self) -> list[Event]:
+        """All that was held, oldest first."""
+        held, self._held, self._size = self._held, [], 0
+        return sorted(held, key=lambda event: (event.created_at, event.id))
+
+
 class Listener:
     """One session of listening over an open connection; `run` ends with it, by raising Ended."""
 
@@ -91,6 +120,7 @@ class Listener:
         self._asked: dict[str, tuple[Filter, ...]] = {}
         self._pending: dict[str, float] = {}
         """Names of what was asked and not yet fully answered -> when to give up."""
+        self._missed: list[_Missed] = []
         self._pages = 0
         self._floor = 0
         self._queued = self._stored = self._backlog = 0
@@ -142,12 +172,22 @@ class Listener:
         for filters in plan.recent_of(new, self._host.now()):
             await self._subscribe(self._connection.new_name(), filters, standing=False)
 
-    async def _subscribe(self, name: str, filters: tuple[Filter, ...], *, standing: bool) -> None:
+    async def _subscribe(
+        self, name: str, filters: tuple[Filter, ...], *, standing: bool, missed: _Missed | None = None
+    ) -> None:
         reaches = [_Reach(filter_) for filter_ in filters]
+        clock = asyncio.get_running_loop().time
+        if missed is None:
+            missed = _Missed(clock() + HOLD_FOR)
+            self._missed.append(missed)
+        missed.open += 1
 
         async def take(event: Event) -> None:
             note(event)
-            await self.take(event)
+            if not missed.open or clock() >= missed.until:
+                await self.take(event)
+            elif not missed.hold(event):
+                await self._release(missed)
 
         def note(event: Event) -> None:
             if name in self._pending:
@@ -171,12 +211,20 @@ class Listener:
                 await self._connection.unsubscribe(name)
             if further and self._pages < MAX_PAGES:
                 self._pages += 1
-                await self._subscribe(self._connection.new_name(), tuple(further), standing=False)
+                await self._subscribe(self._connection.new_name(), tuple(further), standing=False, missed=missed)
+            missed.open -= 1
+            if not missed.open:
+                await self._release(missed)
+                self._missed.remove(missed)
             del self._pending[name]
             self._backlog = self._queued
 
         self._pending[name] = asyncio.get_running_loop().time() + self._eose_within
         await self._connection.subscribe(name, Subscription(filters, take, end, skip))
+
+    async def _release(self, missed: _Missed) -> None:
+        for event in missed.release():
+            await self.take(event)
 
     async def take(self, event: Event) -> None:
         """Queue a verified event if it is for us; waits while the queue is full."""
@@ -218,6 +266,8 @@ class Listener:
         while True:
             await asyncio.sleep(step)
             now = asyncio.get_running_loop().time()
+            for missed in [m for m in self._missed if m.until <= now]:
+                await self._release(missed)
             if any(until < now for until in self._pending.values()):
                 raise Ended("no_eose")
             waited += step

@@ -1,5 +1,6 @@
 """`bridged run`."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def welcome(file: Path, daemon: Daemon) -> list[str]:
     """What is where, and what to try next."""
     settings, adapters = daemon.settings, daemon.core.adapters
     networks = sorted(adapters)
-    command = "bridged" if file == Path("bridge.yaml") else f"bridged -c {file}"
+    command = _program() if file == Path("bridge.yaml") else f"{_program()} -c {file}"
     hints = [hint for network in networks for hint in adapters[network].hints()]
     return [
         "",
@@ -58,6 +59,15 @@ def welcome(file: Path, daemon: Daemon) -> list[str]:
         "  Ctrl-C ends it.",
         "",
     ]
+
+
+def _program() -> str:
+    """How this program was called, so that the next command can be copied: `make run` does it by path."""
+    called = Path(sys.argv[0])
+    if called.name != "bridged":
+        return "python -m bridged"
+    found = shutil.which("bridged")
+    return "bridged" if found and Path(found).samefile(called) else str(called)
 
 
 def _secret(settings: Settings) -> str:

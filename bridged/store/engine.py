@@ -101,8 +101,11 @@ class Store:
                 self.url.replace("sqlite:", "sqlite+aiosqlite:", 1), pool_size=4
             )
             _prepare(self._async.sync_engine, "BEGIN")
+            self._snapshots = self._async
         else:
             self._async = create_async_engine(self.url, pool_size=5, max_overflow=5, pool_pre_ping=True)
+            # PostgreSQL would else show what others commit between two statements
+            self._snapshots = self._async.execution_options(isolation_level="REPEATABLE READ")
         self._writer = asyncio.create_task(self._write_loop(), name="store writer")
 
     async def close(self) -> None:
@@ -126,7 +129,7 @@ class Store:
     async def read(self, unit: Callable[[Tx], T]) -> T:
         """Runs `unit` on a snapshot; it must not write. Raises Busy when the database is away."""
         try:
-            async with self._async.connect() as conn:
+            async with self._snapshots.connect() as conn:
                 return await conn.run_sync(lambda c: unit(Tx(c)))
         except (DBAPIError, OSError) as e:
             raise _busy(e) from e

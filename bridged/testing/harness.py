@@ -26,7 +26,7 @@ from bridged.testing.world import Log, ScriptedHttp
 
 T = TypeVar("T")
 SOON = 1.0
-"""Seconds by which `settle` moves the clock on for what is due in a moment."""
+"""Seconds by which `settle` moves the clock on, at most, for what is due in a moment."""
 ROUNDS = 500
 
 
@@ -139,10 +139,11 @@ class Harness:
         async def both() -> int:
             return await self.bridge.step() + await self.outbox.step()
 
+        end = self.clock.at + SOON
         while True:
             await self._until_idle(both)
             soon = await self.read(_next)
-            if soon is None or soon > self.clock.at + SOON:
+            if soon is None or soon > end:
                 return
             self.clock.at = max(self.clock.at, soon)
 

@@ -218,6 +218,7 @@ class _Fake:
                     PostBody(
                         ref, by, Text(told.text), told.at,
                         reply_to=answers, mentions=mentions, mark=told.mark, audience=told.audience,
+                        url=f"https://{self.network}.example/{told.id}", uri=self.names(ref),
                     )
                 )  # fmt: skip
             case "Edit":

@@ -123,7 +123,9 @@ class Pigeon:
 
     async def account(self, ref: Ref) -> Account | None:
         bird = await self._get(f"/birds/{ref.id}")
-        return Account(Ref(NETWORK, bird["id"]), bird["name"], name=bird["title"], endpoint=self._base) if bird else None
+        if bird is None:
+            return None
+        return Account(Ref(NETWORK, bird["id"]), bird["name"], name=bird["title"], endpoint=self._base)
 
     async def fetch(self, ref: Ref) -> Sequence[Envelope]:
         coo = await self._get(f"/coos/{ref.id}")

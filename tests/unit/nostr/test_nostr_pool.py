@@ -34,6 +34,12 @@ def authenticate(url: str, challenge: str) -> Event:
     return post("", by="bot", kind=22242, tags=[("relay", url), ("challenge", challenge)])
 
 
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Missed events are not held back; the tests of their order say otherwise."""
+    monkeypatch.setattr(listening, "HOLD_FOR", 0.0)
+
+
 @asynccontextmanager
 async def listen(url: str, host: FakeHost, seen: Seen | None = None) -> AsyncIterator[list[float]]:
     """A relay of the pool at work; yields the pauses it made, which take no time."""
@@ -102,6 +108,45 @@ async def test_listening_drops_what_is_forged_future_unasked_or_unwanted() -> No
     assert ids_of(host) == [good.id]
     assert host.refusals == ["id", "signature", "filter", "id", "frame"]
     assert host.drops == ["future", "protected", "expired"]
+
+
+async def test_missed_events_are_handed_in_oldest_first_over_all_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "HOLD_FOR", 20.0)
+    monkeypatch.setattr(listening, "_PAGED_FROM", 2)
+    posts = [post(f"post {n}", at=NOW - 100 + n) for n in range(5)]
+
+    async def script(client: Client) -> None:
+        name = (await client.expect("REQ"))[1]
+        for event in (posts[4], posts[3]):
+            await client.event(name, event)
+        await client.say("EOSE", name)
+        page = (await client.expect("REQ"))[1]
+        await client.event(name, post("live", at=NOW))
+        await client.event(page, posts[2])
+        await client.event(page, posts[1])
+        await client.event(page, posts[0])
+        await client.say("EOSE", page)
+        while True:
+            await client.say("EOSE", (await client.expect("REQ"))[1])
+
+    host = FakeHost(Heard(full=frozenset({ALICE})))
+    async with scripted(script) as relay, listen(relay.url, host):
+        await host.until(lambda: len(host.received) >= 6)
+    assert ids_of(host) == [event.id for event in [*posts, post("live", at=NOW)]]
+
+
+async def test_missed_events_are_handed_in_when_a_relay_never_finishes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "HOLD_FOR", 0.05)
+    event = post()
+
+    async def script(client: Client) -> None:
+        await client.event((await client.expect("REQ"))[1], event)
+        await client.hold()
+
+    host = FakeHost(Heard(full=frozenset({ALICE})))
+    async with scripted(script) as relay, listen(relay.url, host):
+        await host.until(lambda: bool(host.received))
+    assert ids_of(host) == [event.id]
 
 
 async def test_a_forged_event_does_not_hide_the_real_one() -> None:

@@ -1,0 +1,132 @@
+"""A scene played for one adapter: somebody elsewhere does one of everything, and what it encodes is written down."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bridged.adapter import LOCAL, Delivery, Envelope, Outgoing, Part, Rejected, Sent, View
+from bridged.chores import Chore, order
+from bridged.model import Account, Act, Activity, Copy, Follow, Ghost, Ref
+from bridged.store import follows, identity
+from bridged.testing.harness import Harness
+from bridged.testing.network import FakeNetwork
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One call of `encode`: what went in, and what came out."""
+
+    activity: Activity
+    view: View
+    out: Outgoing | Rejected
+
+    @property
+    def kind(self) -> str:
+        return type(self.activity.act).__name__
+
+    @property
+    def subject(self) -> Act | None:
+        return self.view.subject.act if self.view.subject else None
+
+
+class Stage:
+    """`ann` and `art` live elsewhere; `native` lives on the network under test, is bridged, and follows ann."""
+
+    def __init__(self, bridge: Harness, other: FakeNetwork, network: str, native: Account) -> None:
+        self.bridge, self.other, self.network, self.native = bridge, other, network, native
+        self.sink: Any = bridge.core.adapters[network]
+        self.ann, self.art = other.people["ann"], other.people["art"]
+        self.said: list[Said] = []
+        self._encode = self.sink.encode
+        self.sink.encode = self._note
+
+    def _note(self, activity: Activity, view: View) -> Outgoing:
+        try:
+            out = self._encode(activity, view)
+        except Rejected as error:
+            self.said.append(Said(activity, view, error))
+            raise
+        self.said.append(Said(activity, view, out))
+        return out
+
+    def encode(self, said: Said) -> Outgoing | str:
+        """The same once more."""
+        try:
+            return self._encode(said.activity, said.view)
+        except Rejected as error:
+            return error.why
+
+    async def play(self, post: Envelope) -> list[Said]:
+        """One of everything by ann; `post` is by the native. Decided, but not sent."""
+        bridge, other = self.bridge, self.other
+        await bridge.write(lambda tx: identity.set_standing(tx, self.native.ref, "in", "person", 0.0))
+        ghost = await bridge.ghost(self.native.ref, other.name)
+        there = await self._ghost(self.ann)
+        await bridge.write(lambda tx: _follow(tx, self.native.ref, self.ann.ref))
+        await self._hear(post)
+        origin = self.sink.decode(post)[0].ref
+        copy = f"copy/{origin}"
+        text = "hello #world, see https://example.com/page\nand this: "
+        first = other.post("ann", text + "word " * 40)
+        await self._hear(first)
+        await self._hear(other.post("ann", "hello again", target=first.id))
+        await self._hear(other.post("ann", "I say", target=copy, mentions=(ghost.ref.id,)))
+        await self._hear(other.say("Edit", "ann", target=first.id, text="hello, edited https://example.com/page"))
+        like = other.say("React", "ann", target=copy)
+        await self._hear(like)
+        await self._hear(other.say("Delete", "ann", target=like.id))
+        await self._hear(other.say("React", "ann", target=copy))
+        repost = other.say("Repost", "ann", target=copy)
+        await self._hear(repost)
+        follow = other.say("Follow", "ann", target=ghost.ref.id)
+        await self._hear(follow)
+        other.join("ann", bot=True)
+        await self._hear(other.say("Profile", "ann", text="Ann"))
+        await self._hear(other.say("Delete", "ann", target=repost.id))
+        await self._hear(other.say("Delete", "ann", target=follow.id))
+        await self._hear(other.say("Delete", "ann", target=first.id))
+        if self.sink.capabilities.follows == "request":
+            await self._asked(there)
+        await self._hear(other.say("Block", "ann", target=ghost.ref.id))
+        return list(self.said)
+
+    async def leave(self) -> list[Said]:
+        """Ann is no longer bridged."""
+        before = len(self.said)
+
+        def unit(tx: Any) -> None:
+            identity.set_standing(tx, self.ann.ref, "out", "person", 0.0)
+            order(tx, Chore("leave", self.ann.ref), self.bridge.clock())
+
+        await self.bridge.write(unit)
+        await self.bridge.decide()
+        return self.said[before:]
+
+    async def apply(self, said: Said, part: Part) -> Sent:
+        """The effect of a LOCAL part, in a transaction of its own."""
+        item = Delivery("key", LOCAL, part.body, said.view.actor, part.ref, 0)
+        return await self.bridge.write(lambda tx: self.sink.apply(tx, item))
+
+    async def has_copy(self, origin: Ref, number: int) -> bool:
+        found: Sequence[Copy] = await self.bridge.copies(origin, self.network)
+        return any(c.part == number for c in found)
+
+    async def _ghost(self, account: Account) -> Ghost:
+        return await self.bridge.ghost(account.ref, self.network)
+
+    async def _asked(self, ghost: Ghost) -> None:
+        """The native asks to follow ann, as it is heard from its network, and is granted it."""
+        ref = Ref(self.network, "https://conformance.example/follow")
+        follow = Activity(ref, self.native.ref, 1.0, Follow(ghost.ref))
+        units = await self.bridge.bridge.acting.plan(follow, self.bridge.clock(), "test", attempt=0)
+        await self.bridge.write(lambda tx: [unit(tx) for unit in units])
+
+    async def _hear(self, envelope: Envelope) -> None:
+        await self.bridge.hear(envelope, settle=False)
+        await self.bridge.decide()
+        self.bridge.clock.move(1)
+        self.other.now += 1
+
+
+def _follow(tx: Any, actor: Ref, target: Ref) -> None:
+    follows.put(tx, actor, target, Ref(actor.network, "followed"), "live", 0.0)

@@ -1,0 +1,130 @@
+"""The shipped conformance suite, run on both real adapters and on the one from outside."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from pigeon.adapter import Pigeon
+from pigeon.server import PigeonServer
+
+from adapters.activitypub.adapter import ActivityPub
+from adapters.nostr import ids, signing
+from adapters.nostr.adapter import Nostr
+from adapters.nostr.event import parse_event, sign, to_json
+from bridged.api import Account, Envelope, Ghost, Http, Part, Ref
+from bridged.testing.conformance import Conformance
+
+NOW = 1_790_000_000
+PUBLIC = "https://www.w3.org/ns/activitystreams#Public"
+MAYA = "https://peer.example/users/maya"
+SECRET = b"\x07" * 32
+KEY = signing.public_key(SECRET).hex()
+
+
+class TestActivityPub(Conformance):
+    adapter = ActivityPub
+    native = Account(
+        Ref("activitypub", MAYA), "maya@peer.example", name="Maya", url=MAYA, uri=MAYA, endpoint=f"{MAYA}/inbox"
+    )
+
+    def samples(self) -> Sequence[Envelope]:
+        note = {
+            "id": f"{MAYA}/notes/1",
+            "type": "Note",
+            "attributedTo": MAYA,
+            "content": '<p>Hi <a href="https://example.com">there</a> #tag</p>',
+            "published": "2026-09-21T10:00:00Z",
+            "to": [PUBLIC],
+            "cc": [f"{MAYA}/followers"],
+            "tag": [{"type": "Hashtag", "name": "#tag", "href": "https://peer.example/tags/tag"}],
+            "attachment": [{"type": "Image", "url": "https://peer.example/i.png", "mediaType": "image/png"}],
+        }
+        reply = {**note, "id": f"{MAYA}/notes/2", "inReplyTo": f"{MAYA}/notes/1"}
+        actor = {"id": MAYA, "type": "Person", "preferredUsername": "maya", "inbox": f"{MAYA}/inbox"}
+        other = "https://bridge.test/users/nostr/abc"
+        said: list[dict[str, Any]] = [
+            {"type": "Create", "object": note, "to": note["to"], "cc": note["cc"]},
+            {"type": "Create", "object": reply, "to": note["to"], "cc": note["cc"]},
+            {"type": "Update", "object": {**note, "updated": "2026-09-21T11:00:00Z"}},
+            {"type": "Update", "object": actor},
+            {"type": "Delete", "object": {"id": f"{MAYA}/notes/1", "type": "Tombstone"}},
+            {"type": "Follow", "object": other},
+            {"type": "Undo", "object": {"id": f"{MAYA}/acts/6", "type": "Follow", "actor": MAYA, "object": other}},
+            {"type": "Accept", "object": "https://bridge.test/activities/nostr/abc/follow"},
+            {"type": "Like", "object": "https://bridge.test/objects/nostr/abc"},
+            {"type": "Announce", "object": "https://bridge.test/objects/nostr/abc", "to": [PUBLIC]},
+            {"type": "Block", "object": other},
+        ]
+        return [
+            self._envelope({"id": f"{MAYA}/acts/{n}", "actor": MAYA, **activity}, MAYA)
+            for n, activity in enumerate(said, 1)
+        ]
+
+    def back(self, part: Part, ghost: Ghost) -> Envelope | None:
+        return self._envelope(json.loads(part.body), ghost.ref.id)
+
+    def _envelope(self, document: dict[str, Any], actor: str) -> Envelope:
+        body = json.dumps(document).encode()
+        return Envelope("activitypub", document["id"], body, "inbox", Ref("activitypub", actor), float(NOW))
+
+
+class TestNostr(Conformance):
+    adapter = Nostr
+    native = Account(ids.account_ref(KEY), ids.npub(KEY), name="Nora", uri=f"nostr:{ids.npub(KEY)}")
+    config: ClassVar[Mapping[str, object]] = {"relays": ["wss://relay.example"]}
+
+    def samples(self) -> Sequence[Envelope]:
+        other = signing.public_key(b"\x09" * 32).hex()
+        note = self._event(1, "hi there #tag https://example.com")
+        first = parse_event(note.body).id
+        return [
+            note,
+            self._event(1, "a reply", ["e", first, "", "root"], ["p", KEY]),
+            self._event(0, json.dumps({"name": "nora", "about": "hello"})),
+            self._event(3, "", ["p", other]),
+            self._event(5, "", ["e", first], ["e", "ab" * 32]),
+            self._event(6, "", ["e", "ab" * 32], ["p", other]),
+            self._event(7, "+", ["e", "ab" * 32], ["p", other]),
+            self._event(7, ":blob:", ["e", "ab" * 32], ["emoji", "blob", "https://example.com/b.png"]),
+            self._event(30023, "# long", ["d", "long"], ["title", "Long"]),
+            self._event(1111, "a comment", ["E", "ab" * 32], ["K", "30023"], ["e", "ab" * 32], ["k", "30023"]),
+        ]
+
+    def back(self, part: Part, ghost: Ghost) -> Envelope | None:
+        event = parse_event(part.body)
+        return Envelope("nostr", event.id, part.body, "wss://relay.example", ids.account_ref(event.pubkey), NOW + 100.0)
+
+    def _event(self, kind: int, content: str, *tags: list[str]) -> Envelope:
+        event = sign(SECRET, kind, NOW, tags, content)
+        return Envelope("nostr", event.id, to_json(event), "wss://relay.example", ids.account_ref(KEY), float(NOW))
+
+
+class TestPigeon(Conformance):
+    adapter = Pigeon
+    native = Account(Ref("pigeon", "bird77"), "piet", name="Piet", endpoint="https://pigeon.example")
+
+    def http(self) -> Http:
+        return PigeonServer()
+
+    def samples(self) -> Sequence[Envelope]:
+        said: list[dict[str, Any]] = [
+            {"kind": "coo", "id": "coo1", "hash": "aa", "text": "coo", "to": ""},
+            {"kind": "coo", "id": "coo2", "hash": "bb", "text": "coo coo", "to": "coo1"},
+            {"kind": "clap", "id": "clap1", "target": "coo9"},
+            {"kind": "flock", "id": "flock1", "target": "bird9"},
+            {"kind": "drop", "id": "drop1", "target": "coo1"},
+        ]
+        return [self._envelope({**each, "by": "bird77"}) for each in said]
+
+    def back(self, part: Part, ghost: Ghost) -> Envelope | None:
+        said = json.loads(part.body)
+        if said["path"] != "/coos":
+            return None
+        to = said.get("to", {}).get("id", "")
+        return self._envelope(
+            {"kind": "coo", "id": f"coo{len(part.body)}", "hash": "cc", "by": ghost.ref.id, **said, "to": to}
+        )
+
+    def _envelope(self, said: dict[str, Any]) -> Envelope:
+        body = json.dumps(said).encode()
+        return Envelope("pigeon", said["id"], body, "live", Ref("pigeon", said["by"]), float(NOW))

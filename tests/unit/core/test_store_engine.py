@@ -1,0 +1,155 @@
+"""Units of work on both databases: durable together, apart in failure."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import text
+from sqlalchemy.util import await_only
+
+from bridged.adapter import Busy
+from bridged.store import settings
+from bridged.store.engine import Store, Tx, url_of
+from bridged.store.schema import metadata
+from bridged.store.upgrade import CORE
+
+
+@pytest.fixture
+async def store(store_url: str, tmp_path: Path) -> AsyncIterator[Store]:
+    store = Store(url_of(store_url, tmp_path))
+    await store.open()
+    await store.migrate(CORE, "bridged_version")
+    yield store
+    await store.close()
+
+
+async def test_migrations_and_schema_say_the_same(store: Store) -> None:
+    def difference(tx: Tx) -> list[Any]:
+        context = MigrationContext.configure(tx.conn, opts={"compare_type": True, "version_table": "bridged_version"})
+        return list(compare_metadata(context, metadata))
+
+    assert await store.read(difference) == []
+
+
+async def test_migrations_run_once(store: Store) -> None:
+    await store.write(lambda tx: settings.put(tx, "a", "1"))
+    await store.migrate(CORE, "bridged_version")
+    assert await store.read(lambda tx: settings.get(tx, "a")) == "1"
+
+
+async def test_unit_that_fails_takes_no_other_with_it(store: Store) -> None:
+    def bad(tx: Tx) -> None:
+        settings.put(tx, "bad", "1")
+        raise KeyError("no")
+
+    def worse(tx: Tx) -> None:
+        settings.put(tx, "worse", "1")
+        tx.execute(text("SELECT * FROM nothing_of_the_kind"))
+
+    results = await asyncio.gather(
+        store.write(lambda tx: settings.put(tx, "one", "1")),
+        store.write(bad),
+        store.write(worse),
+        store.write(lambda tx: settings.put(tx, "two", "2")),
+        return_exceptions=True,
+    )
+    assert results[0] is None
+    assert results[3] is None
+    assert isinstance(results[1], KeyError)
+    assert isinstance(results[2], Exception)
+    kept = await store.read(lambda tx: [settings.get(tx, n) for n in ("one", "bad", "worse", "two")])
+    assert kept == ["1", None, None, "2"]
+
+
+async def test_later_units_of_a_batch_see_earlier_ones(store: Store) -> None:
+    def count(tx: Tx) -> int:
+        number = int(settings.get(tx, "count") or 0) + 1
+        settings.put(tx, "count", str(number))
+        return number
+
+    assert sorted(await asyncio.gather(*(store.write(count) for _ in range(300)))) == list(range(1, 301))
+
+
+async def test_calls_on_commit_run_for_what_was_committed_only(store: Store) -> None:
+    called: list[str] = []
+
+    def good(tx: Tx) -> None:
+        tx.on_commit(lambda: called.append("good"))
+
+    def bad(tx: Tx) -> None:
+        tx.on_commit(lambda: called.append("bad"))
+        raise KeyError
+
+    await asyncio.gather(store.write(good), store.write(bad), return_exceptions=True)
+    assert called == ["good"]
+
+
+async def test_caller_that_gives_up_loses_no_write(store: Store) -> None:
+    task = asyncio.create_task(store.write(lambda tx: settings.put(tx, "a", "1")))
+    await asyncio.sleep(0)
+    task.cancel()
+    await store.write(lambda tx: settings.put(tx, "b", "2"))
+    assert await store.read(lambda tx: settings.get(tx, "a")) == "1"
+
+
+async def test_read_sees_one_moment_throughout(store: Store) -> None:
+    await store.write(lambda tx: settings.put(tx, "a", "1"))
+    seen: list[str | None] = []
+    reading, written = asyncio.Event(), asyncio.Event()
+
+    async def change() -> None:
+        await reading.wait()
+        await store.write(lambda tx: settings.put(tx, "a", "2"))
+        written.set()
+
+    async def look() -> None:
+        def unit(tx: Tx) -> None:
+            seen.append(settings.get(tx, "a"))
+            reading.set()
+            await_only(written.wait())
+            seen.append(settings.get(tx, "a"))
+
+        await store.read(unit)
+
+    async with asyncio.timeout(20):
+        await asyncio.gather(change(), look())
+    assert seen == ["1", "1"]
+    assert await store.read(lambda tx: settings.get(tx, "a")) == "2"
+
+
+async def test_more_writes_than_can_wait_are_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "_queue", asyncio.Queue(1))
+    first = asyncio.create_task(store.write(lambda tx: None))
+    await asyncio.sleep(0)
+    with pytest.raises(Busy):
+        await store.write(lambda tx: None)
+    first.cancel()
+
+
+async def test_close_ends_while_writes_are_waiting(store_url: str, tmp_path: Path) -> None:
+    store = Store(url_of(store_url, tmp_path))
+    await store.open()
+    await store.migrate(CORE, "bridged_version")
+    writes = [asyncio.create_task(store.write(lambda tx: settings.put(tx, "a", "1"))) for _ in range(500)]
+    await asyncio.sleep(0.001)
+    async with asyncio.timeout(10):
+        await store.close()
+        await asyncio.gather(*writes, return_exceptions=True)
+    again = Store(url_of(store_url, tmp_path))
+    await again.open()
+    assert await again.read(lambda tx: settings.get(tx, "a")) in (None, "1")
+    await again.close()
+
+
+async def test_database_that_is_away_is_busy_not_an_accident(tmp_path: Path) -> None:
+    store = Store("postgresql+asyncpg://nobody@127.0.0.1:1/none")
+    await store.open()
+    with pytest.raises(Busy):
+        await store.read(lambda tx: settings.get(tx, "a"))
+    with pytest.raises(Busy):
+        await store.write(lambda tx: settings.put(tx, "a", "1"))
+    await store.close()
