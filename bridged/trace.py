@@ -6,7 +6,7 @@ from typing import Any
 
 from bridged.core import Core
 from bridged.logs import plain
-from bridged.model import Account, Copy, Post, Ref
+from bridged.model import Account, Block, Copy, Follow, Post, Ref
 from bridged.store import acts, identity, ledger, queue
 from bridged.store.engine import Tx
 
@@ -155,13 +155,13 @@ def _story(core: Core, tx: Tx, asked: str, origin: Ref) -> Story:
             named(core, origin),
             acts.kind_of(activity.act),
             "live" if known.live else "deleted",
-            actor=named(core, activity.actor),
+            actor=named(core, activity.actor, account=True),
             handle=_handle(actor),
             at=activity.at,
             # what was taken back is not shown again
             text=body.text.plain[:EXCERPT] if body and known.live else "",
             url=body.url if body else "",
-            about=named(core, known.target) if known.target else None,
+            about=named(core, known.target, account=isinstance(activity.act, Follow | Block)) if known.target else None,
             steps=steps,
             there=there,
         )
@@ -169,14 +169,15 @@ def _story(core: Core, tx: Tx, asked: str, origin: Ref) -> Story:
         return Story(asked, named(core, origin), "", "", steps=steps, there=there)
     return Story(
         asked,
-        named(core, origin),
+        named(core, origin, account=True),
         "Account",
         identity.standing(tx, origin) or "undecided",
         handle=_handle(account),
         text=account.name,
         url=account.url,
         ghosts=[
-            Named(g.ref.network, g.ref.id, f"{g.handle} ({_name(core, g.ref)})") for g in identity.ghosts_of(tx, origin)
+            Named(g.ref.network, g.ref.id, f"{g.handle} ({_name(core, g.ref, account=True)})")
+            for g in identity.ghosts_of(tx, origin)
         ],
         steps=steps,
         there=there,
@@ -204,13 +205,13 @@ def _handle(account: Account | None) -> str:
     return "" if account is None else account.alias or account.handle
 
 
-def _name(core: Core, ref: Ref) -> str:
+def _name(core: Core, ref: Ref, *, account: bool = False) -> str:
     adapter = core.adapters.get(ref.network)
-    return ref.id if adapter is None else adapter.names(ref)
+    return ref.id if adapter is None else adapter.names(ref, account=account)
 
 
-def named(core: Core, ref: Ref) -> Named:
-    return Named(ref.network, ref.id, _name(core, ref))
+def named(core: Core, ref: Ref, *, account: bool = False) -> Named:
+    return Named(ref.network, ref.id, _name(core, ref, account=account))
 
 
 def moment(at: float) -> str:

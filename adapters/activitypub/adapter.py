@@ -83,7 +83,7 @@ class ActivityPub:
     def parse(self, text: str) -> Ref | None:
         return ids.parse(text)
 
-    def names(self, ref: Ref) -> str:
+    def names(self, ref: Ref, *, account: bool = False) -> str:
         return ref.id
 
     def decode(self, envelope: Envelope) -> Sequence[Activity]:

@@ -58,7 +58,7 @@ class Nostr:
     config_type: ClassVar[type[NostrConfig]] = NostrConfig
     migrations: ClassVar[Path | None] = Path(__file__).parent / "migrations"
     capabilities: ClassVar[Capabilities] = Capabilities(
-        acts=ACTS, follows="open", hearing="pull", ids="derived", edits=False
+        acts=ACTS, follows="open", hearing="pull", ids="derived", edits=False, consent="open"
     )
 
     def __init__(self, config: NostrConfig, host: Host) -> None:
@@ -83,8 +83,8 @@ class Nostr:
     def parse(self, text: str) -> Ref | None:
         return ids.parse(text, self._host.site.base_url)
 
-    def names(self, ref: Ref) -> str:
-        return ids.names(ref)
+    def names(self, ref: Ref, *, account: bool = False) -> str:
+        return ids.names(ref, account=account)
 
     def decode(self, envelope: Envelope) -> Sequence[Activity]:
         try:

@@ -95,14 +95,13 @@ def to_ref(identifier: nip19.Identifier) -> Ref | None:
             return Ref(NETWORK, text) if split_address(text) is not None else None
 
 
-def names(ref: Ref) -> str:
-    """How a person may write the ref, so that `parse` finds it again.
-
-    For hex that is `nostr:` and the digits, since they do not tell a key from an event id.
-    """
+def names(ref: Ref, *, account: bool = False) -> str:
+    """How a person may write the ref, so that `parse` finds it again: `npub1…` for an account, else `note1…`."""
     coordinates = split_address(ref.id)
     if coordinates is None:
-        return nip19.URI_SCHEME + ref.id
+        if not is_hex(ref.id):
+            return ref.id
+        return nip19.encode(nip19.Npub(ref.id) if account else nip19.Note(ref.id))
     kind, pubkey, name = coordinates
     try:
         return nip19.encode_uri(nip19.Naddr(name, pubkey, kind))

@@ -184,8 +184,8 @@ class Source(Protocol):
         """The ref a person means by this URL or id, of a post or an account; None when it is none of ours. Pure."""
         ...
 
-    def names(self, ref: Ref) -> str:
-        """How a person would write this ref (`note1…`, a URL). Pure."""
+    def names(self, ref: Ref, *, account: bool = False) -> str:
+        """How a person would write this ref of a post, or of an `account` (`note1…`, `npub1…`, a URL). Pure."""
         ...
 
     def decode(self, envelope: Envelope) -> Sequence[Activity]:

@@ -30,6 +30,7 @@ class Capabilities:
     follows   "request": asked and answered with Accept or Reject; "open": needs nobody's consent.
     hearing   "push": an account is heard only while one of ours follows it; "pull": whoever we choose to read.
     ids       "derived": ids are computed before sending; "server": known only once sent.
+    consent   what people there are used to; the setting that a new bridge starts with
     edits     whether an Edit changes what was said (else encode turns it into delete and repost, or says no).
     """
 
@@ -38,6 +39,7 @@ class Capabilities:
     hearing: Literal["push", "pull"] = "pull"
     ids: Literal["derived", "server"] = "derived"
     edits: bool = True
+    consent: Literal["open", "opt-in"] = "opt-in"
 
 
 @dataclass(frozen=True, slots=True)

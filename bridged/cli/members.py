@@ -37,7 +37,9 @@ def add(file: Path, who: str, wait: float, as_json: bool) -> int:
             missing = sorted(core.others(network) - {g.ref.network for g in ghosts})
             said = "is bridged already" if already else "is bridged from now on"
             lines = [f"{who} {said}"]
-            lines += [f"  on {g.ref.network}: {_address(core, g)}  {named(core, g.ref).name}" for g in ghosts]
+            lines += [
+                f"  on {g.ref.network}: {_address(core, g)}  {named(core, g.ref, account=True).name}" for g in ghosts
+            ]
             lines += [f"  on {n}: not there yet; {_LATER}" for n in missing]
             document = {
                 "account": _told(core, ref),
@@ -126,4 +128,4 @@ def _address(core: Core, ghost: Ghost) -> str:
 
 
 def _told(core: Core, ref: Ref) -> dict[str, str]:
-    return {"network": ref.network, "id": ref.id, "name": named(core, ref).name}
+    return {"network": ref.network, "id": ref.id, "name": named(core, ref, account=True).name}

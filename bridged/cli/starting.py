@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from bridged import config, keys, registry
+from bridged.adapter import Sink
 from bridged.cli.output import CANNOT_OPEN, NO, USAGE, Failure, show
 from bridged.config import ConfigError, Settings
 
@@ -71,7 +72,7 @@ def _render(settings: Settings, networks: list[str], open_networks: list[str]) -
         domain=_flow(settings.domain),
         base_url=_flow(settings.base_url),
         listen=f"127.0.0.1:{port if local and port.isdigit() else 8080}",
-        consent=_flow({n: "open" if n in open_networks else "opt-in" for n in networks}),
+        consent=_flow({n: "open" if n in open_networks else _usual(n) for n in networks}),
         answers=_flow(dict.fromkeys(networks, "bridge")),
         # on one's own machine everything one tries things out with is on loopback
         allow=_flow(["127.0.0.0/8", "::1/128"] if local else []),
@@ -79,12 +80,21 @@ def _render(settings: Settings, networks: list[str], open_networks: list[str]) -
     )
 
 
-def _adapter(network: str) -> str:
-    """An adapter's part with its defaults spelt out, and what it says of itself."""
+def _usual(network: str) -> str:
+    """The consent that people of a network are used to."""
+    return _class(network).capabilities.consent
+
+
+def _class(network: str) -> type[Sink]:
     try:
-        kind = registry.load(network).config_type
+        return registry.load(network)
     except registry.BadAdapter as error:
         raise Failure(str(error), CANNOT_OPEN) from error
+
+
+def _adapter(network: str) -> str:
+    """An adapter's part with its defaults spelt out, and what it says of itself."""
+    kind = _class(network).config_type
     said = inspect.cleandoc(kind.__doc__ or "").splitlines()
     comment = [f"  # {line}".rstrip() for line in said]
     return "\n".join([*comment, f"  {_flow(network)}: {_flow(_defaults(kind))}"])

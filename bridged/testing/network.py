@@ -169,7 +169,7 @@ class _Fake:
         scheme, _, id = text.partition("://")
         return Ref(self.network, id) if scheme == self.network and id else None
 
-    def names(self, ref: Ref) -> str:
+    def names(self, ref: Ref, *, account: bool = False) -> str:
         return f"{self.network}://{ref.id}"
 
     async def find(self, name: str) -> Ref | None:

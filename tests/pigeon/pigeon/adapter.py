@@ -86,7 +86,7 @@ class Pigeon:
         id = text.removeprefix("pigeon:").removeprefix(f"{self._base}/coos/")
         return Ref(NETWORK, id) if id != text and id.isalnum() else None
 
-    def names(self, ref: Ref) -> str:
+    def names(self, ref: Ref, *, account: bool = False) -> str:
         return f"pigeon:{ref.id}"
 
     def decode(self, envelope: Envelope) -> Sequence[Activity]:

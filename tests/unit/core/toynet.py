@@ -86,7 +86,7 @@ class Toy:
         scheme, _, rest = text.partition("://")
         return Ref(self.network, rest) if scheme == self.network and rest else None
 
-    def names(self, ref: Ref) -> str:
+    def names(self, ref: Ref, *, account: bool = False) -> str:
         return f"{self.network}://{ref.id}"
 
     def decode(self, envelope: Envelope) -> Sequence[Activity]:
