@@ -8,7 +8,7 @@ from typing import Any
 
 from websockets.asyncio.client import connect
 
-from bridged.api import EgressFailed, Envelope, Heard, Ref, Response, Site
+from bridged.api import EgressFailed, EgressRefused, Envelope, Heard, Ref, Response, Site
 
 
 class FakeLog:
@@ -51,6 +51,8 @@ class FakeHttp:
         page = self.pages.get(url, EgressFailed("connect"))
         if isinstance(page, Exception):
             raise page
+        if page.url != url and redirects == 0:
+            raise EgressRefused("redirects")
         return page
 
     async def websocket(self, url: str, *, max_size: int) -> Any:

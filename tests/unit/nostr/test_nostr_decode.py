@@ -75,7 +75,12 @@ def test_a_note_becomes_a_post() -> None:
     assert post.media == (Media("https://example.com/a.jpg", "image/jpeg"),)
     assert post.url == f"https://njump.me/{post.uri.removeprefix('nostr:')}"
     assert ids.parse(post.uri) == post.ref
-    assert post.detail == {"kind": "1", "created_at": str(NOW), "relay": RELAY}
+    assert parse_event(post.detail["json"]).id == ROOT
+    assert {k: v for k, v in post.detail.items() if k != "json"} == {
+        "kind": "1",
+        "created_at": str(NOW),
+        "relay": RELAY,
+    }
 
 
 def test_a_profile_becomes_an_account_whose_nip05_is_still_to_be_checked() -> None:
