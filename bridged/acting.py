@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from bridged.adapter import Unreachable
 from bridged.core import Core
+from bridged.digest import gather
 from bridged.following import Following
 from bridged.ghosts import Ghosts
 from bridged.model import (
@@ -82,7 +83,7 @@ class Acting:
             if known is not None:
                 people.add(known.activity.actor)
         people.discard(actor)
-        aimed = {p.network for p in people if p.network != network and p != BOT and _reachable(core, tx, p, network)}
+        targets = {p for p in people if p.network != network and p != BOT and _reachable(core, tx, p, network)}
         known = acts.find(tx, activity.ref)
         return activity, Facts(
             activity,
@@ -93,7 +94,8 @@ class Acting:
             seen=_seen(tx, activity, known),
             blocked=bool(follows.blocked_by(tx, actor, list(people))),
             audience=frozenset(follows.audience_networks(tx, actor)),
-            aimed=frozenset(aimed),
+            aimed=frozenset(p.network for p in targets),
+            targets=frozenset(targets),
             present=frozenset(_present(tx, activity)),
             ghosts=frozenset(g.ref.network for g in identity.ghosts_of(tx, actor)),
             sinks=core.others(network),
@@ -103,6 +105,13 @@ class Acting:
         """Posts, edits, likes, reposts and blocks: said on every network that routing names."""
         core = self.core
         where = destinations(facts)
+        if (
+            not where
+            and facts.answers == "digest"
+            and facts.targets
+            and isinstance(activity.act, Post | React | Repost)
+        ):
+            return await self._digest(activity, facts)
         if not where:
             return [dropping(core, activity, "concerns-nobody", told=False)]
         try:
@@ -124,6 +133,23 @@ class Acting:
                     raise
             left = budget.left
         return [lambda tx: self._say(tx, activity, heard_at, channel, where)]
+
+    async def _digest(self, activity: Activity, facts: Facts) -> list[Unit]:
+        """Not carried: those it is aimed at are told in the digest of this hour."""
+        core = self.core
+        try:
+            account = await self.ghosts.account(activity.actor)
+        except Unreachable:
+            account = None
+        who = account.handle if account else activity.actor.id
+
+        def unit(tx: Tx) -> None:
+            if acts.record(tx, activity, _target(activity), roots(tx, activity)):
+                note(core, tx, "dropped", activity, "digest")
+                for target in sorted(facts.targets):
+                    gather(core, tx, activity, target, who)
+
+        return [unit]
 
     def _say(self, tx: Tx, activity: Activity, heard_at: float, channel: str, where: Mapping[str, str]) -> None:
         core, act = self.core, activity.act

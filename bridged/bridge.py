@@ -9,6 +9,7 @@ again; after it, never.
 import asyncio
 from collections.abc import Callable
 
+from bridged import digest
 from bridged.acting import Acting
 from bridged.adapter import Busy, Malformed, Unreachable
 from bridged.chores import Chores
@@ -119,7 +120,10 @@ class Bridge:
     async def _one(self, row: inboxes.Row) -> None:
         envelope = row.envelope
         if envelope.network == HOME:
-            await self.chores.do(envelope)
+            if envelope.channel == digest.CHANNEL:
+                await digest.deliver(self.core, self.ghosts, envelope)
+            else:
+                await self.chores.do(envelope)
             await self.core.store.write(lambda tx: inboxes.settle(tx, row.id))
             return
         adapter = self.core.adapters.get(envelope.network)

@@ -2,7 +2,6 @@
 
 join      an account is bridged from now on
 leave     an account is no longer bridged: every copy is deleted, page by page, then its ghosts
-backfill  an account got its first follower over there: its recent posts are shown, nobody is told
 """
 
 from dataclasses import dataclass

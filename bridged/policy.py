@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from bridged.model import BOT, Activity, Delete, Edit, Follow, FollowList, Post, Profile
+from bridged.model import BOT, Activity, Delete, Edit, Follow, FollowList, Post, Profile, Ref
 from bridged.words import body_of
 
 
@@ -18,6 +18,7 @@ class Facts:
     blocked            somebody it is aimed at has blocked the actor
     audience           networks with followers of the actor
     aimed              home networks of the bridged accounts that it names, answers or is about
+    targets            those accounts
     present            networks where what it is about can be seen
     ghosts             networks where the actor has a ghost
     sinks              every network but the actor's
@@ -32,6 +33,7 @@ class Facts:
     blocked: bool = False
     audience: frozenset[str] = frozenset()
     aimed: frozenset[str] = frozenset()
+    targets: frozenset[Ref] = field(default_factory=frozenset[Ref])
     present: frozenset[str] = frozenset()
     ghosts: frozenset[str] = frozenset()
     sinks: frozenset[str] = field(default_factory=frozenset[str])

@@ -6,7 +6,21 @@ are stored with.
 
 from bridged.adapter import Part, Rejected, There, View
 from bridged.core import Core
-from bridged.model import Accept, Account, Activity, Delete, Edit, Follow, Ghost, Post, Profile, Ref, Reject, Repost
+from bridged.model import (
+    BOT,
+    Accept,
+    Account,
+    Activity,
+    Delete,
+    Edit,
+    Follow,
+    Ghost,
+    Post,
+    Profile,
+    Ref,
+    Reject,
+    Repost,
+)
 from bridged.store import acts, follows, identity, ledger, queue
 from bridged.store.engine import Tx
 from bridged.words import people_in, posts_in
@@ -171,7 +185,8 @@ def _recipients(
     else:
         named = [r for r in accounts if r.network == network]
     found = {r: accounts[r] for r in named if r in accounts}
-    if isinstance(act, Post | Edit | Repost | Profile | Delete):
+    # who follows the bot asked to be bridged, not to read what it tells others
+    if isinstance(act, Post | Edit | Repost | Profile | Delete) and activity.actor != BOT:
         # what was said before somebody followed is there to be read; it is not news to them
         by = activity.at + CLOCKS if isinstance(act, Post | Repost) else None
         missing = [r for r in follows.followers(tx, activity.actor, network, by=by) if r not in found]

@@ -19,8 +19,8 @@ class Row:
     attempt: int
 
 
-def add(tx: Tx, envelope: Envelope) -> bool:
-    """Stores an envelope once; False when it is known."""
+def add(tx: Tx, envelope: Envelope, due_at: float = 0.0) -> bool:
+    """Stores an envelope once, to be taken from `due_at` on; False when it is known."""
     return insert_new(
         tx,
         inbox,
@@ -32,8 +32,20 @@ def add(tx: Tx, envelope: Envelope) -> bool:
         received_at=envelope.received_at,
         state="new",
         attempt=0,
-        due_at=0.0,
+        due_at=due_at,
     )
+
+
+def waiting(tx: Tx, network: str, native_id: str) -> bytes | None:
+    """The body of an envelope that was not decided on yet."""
+    return tx.execute(
+        select(inbox.c.body).where(inbox.c.network == network, inbox.c.native_id == native_id, inbox.c.state == "new")
+    ).scalar()
+
+
+def amend(tx: Tx, network: str, native_id: str, body: bytes) -> None:
+    """Changes the body of an envelope of our own."""
+    tx.execute(update(inbox).where(inbox.c.network == network, inbox.c.native_id == native_id).values(body=body))
 
 
 def due(tx: Tx, now: float, limit: int, busy: Collection[int]) -> list[Row]:

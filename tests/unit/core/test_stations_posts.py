@@ -312,3 +312,22 @@ async def test_one_post_makes_us_fetch_only_so_many(scene: Scene) -> None:
     await scene.bridge.hear(scene.red.post("alice", "last", target=chain[-1].id))
     assert 10 <= len(scene.blue.texts()) <= 21
     assert await scene.bridge.read(lambda tx: acts.find(tx, scene.red.ref(chain[0].id))) is None
+
+
+async def test_strangers_answers_are_told_in_one_digest_an_hour(bridge_of: Any) -> None:
+    scene = await Scene(bridge_of).start(consent={"red": "open", "blue": "opt-in"}, answers={"blue": "digest"})
+    await scene.bridge.hear(scene.red.post("alice", "ask me"))
+    copy = scene.blue.received("Post")[0]
+    await scene.bridge.hear(scene.blue.post("ben", "a question", target=copy.id))
+    like = scene.blue.say("React", "ben", target=copy.id)
+    await scene.bridge.hear(like)
+    await scene.bridge.hear(like)
+    assert scene.red.texts() == []
+    assert scene.red.received("React") == []
+    scene.bridge.clock.move(3600)
+    await scene.bridge.settle()
+    told = scene.red.texts()
+    assert len(told) == 1
+    assert "2 times" in told[0]
+    assert told[0].count("ben") >= 2
+    assert scene.blue.texts() == ["ask me"]
