@@ -158,6 +158,9 @@ class Acting:
             if known is None or not known.live or known.activity.actor != activity.actor:
                 note(core, tx, "dropped", activity, "not-yours" if known and known.live else "unknown-post")
                 return
+            if activity.at < known.activity.at:
+                note(core, tx, "dropped", activity, "older-than-known")
+                return
             acts.revise(tx, act.body.ref, Post(act.body), activity.at)
         elif not acts.record(tx, activity, _target(activity), roots(tx, activity)):
             return

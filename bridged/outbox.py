@@ -95,9 +95,11 @@ class Outbox:
     async def _lane(self, lane: queue.Lane) -> None:
         """Sends the heads of one lane until it is empty or has to wait."""
         try:
-            async with self._room:
-                while await self._head(lane):
-                    pass
+            more = True
+            while more:
+                # first the endpoint's gate: who waits there must not take up room that others could use
+                async with self._gate(lane.endpoint), self._room:
+                    more = await self._head(lane)
         except Busy as e:
             self.core.log.warning("outbox_waits_for_store", why=e.why, endpoint=lane.endpoint)
             await asyncio.sleep(1)
@@ -127,7 +129,7 @@ class Outbox:
             # so that after a crash it shows as an attempt of uncertain end
             await self.core.store.write(lambda tx: queue.begin(tx, job.item))
         try:
-            async with self._gate(lane.endpoint), asyncio.timeout(ATTEMPT):
+            async with asyncio.timeout(ATTEMPT):
                 outcome = await sink.deliver(job.delivery)
         except TimeoutError:
             outcome = Retry("no answer in time")
@@ -248,7 +250,8 @@ class _Gate:
         self._gates, self._endpoint = gates, endpoint
 
     async def __aenter__(self) -> None:
-        room, users = self._gates.get(self._endpoint, (asyncio.Semaphore(PER_ENDPOINT), 0))
+        limit = PARALLEL if self._endpoint == LOCAL else PER_ENDPOINT
+        room, users = self._gates.get(self._endpoint, (asyncio.Semaphore(limit), 0))
         self._gates[self._endpoint] = (room, users + 1)
         try:
             await room.acquire()

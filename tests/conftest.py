@@ -1,9 +1,11 @@
 """Shared fixtures: databases to test on, and the invented network's entry point."""
 
+import asyncio
 import os
 import sys
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,31 +24,44 @@ if _outside not in sys.path:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-async def store_url(request: pytest.FixtureRequest) -> AsyncIterator[str]:
-    """The `store` setting: SQLite, then a scratch database on PostgreSQL."""
+async def store_url(request: pytest.FixtureRequest) -> str:
+    """The `store` setting: SQLite, then an empty scratch database on PostgreSQL."""
     if request.param == "sqlite":
-        yield "sqlite"
-        return
-    async for url in _scratch():
-        yield url
+        return "sqlite"
+    url: str = request.getfixturevalue("scratch_database")
+    await _run(url, "DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
+    return url
 
 
-async def _scratch() -> AsyncIterator[str]:
+@pytest.fixture(scope="session")
+def scratch_database() -> Iterator[str]:
+    """One database for the session: making and dropping one costs more than most tests do."""
     name = f"bridged_test_{uuid.uuid4().hex[:12]}"
-    admin = create_async_engine(POSTGRES, isolation_level="AUTOCOMMIT")
     try:
-        try:
-            async with admin.connect() as connection:
-                await connection.execute(text(f"CREATE DATABASE {name}"))
-        except OSError as error:
-            if os.environ.get("CI"):
-                pytest.fail(f"PostgreSQL is missing: {error}; set BRIDGED_TEST_POSTGRES")
-            pytest.skip(f"no PostgreSQL to test on: {error}")
-        yield POSTGRES.rsplit("/", 1)[0] + f"/{name}"
-        async with admin.connect() as connection:
-            await connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+        # what a test writes need not survive a power cut
+        _beside(f"CREATE DATABASE {name}", f"ALTER DATABASE {name} SET synchronous_commit = off")
+    except OSError as error:
+        if os.environ.get("CI"):
+            pytest.fail(f"PostgreSQL is missing: {error}; set BRIDGED_TEST_POSTGRES")
+        pytest.skip(f"no PostgreSQL to test on: {error}")
+    yield POSTGRES.rsplit("/", 1)[0] + f"/{name}"
+    _beside(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _beside(*statements: str) -> None:
+    """In a thread with a loop of its own, since a test's loop may be running here."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(lambda: asyncio.run(_run(POSTGRES, *statements))).result()
+
+
+async def _run(url: str, *statements: str) -> None:
+    engine = create_async_engine(url, isolation_level="AUTOCOMMIT")
+    try:
+        async with engine.connect() as connection:
+            for statement in statements:
+                await connection.execute(text(statement))
     finally:
-        await admin.dispose()
+        await engine.dispose()
 
 
 Bridge = Callable[..., Awaitable[Harness]]

@@ -91,6 +91,19 @@ async def test_deletion_takes_only_the_authors_own_and_is_remembered(store: Stor
     assert await store.read(lambda tx: storage.state(tx, other)) is State.HELD
 
 
+async def test_another_authors_deletion_bars_nothing(store: Store) -> None:
+    note = said("a", 1, "to come", at=NOW)
+    assert await keep(store, said("b", 5, "", ("e", note.id), at=NOW + 1), note) == [True, True]
+
+
+async def test_event_with_many_wanted_tags_counts_once(store: Store) -> None:
+    words = [str(number) for number in range(30)]
+    newest = said("a", 1, "all of them", *(("t", word) for word in words), at=NOW + 1)
+    oldest = said("a", 1, "one of them", ("t", "7"), at=NOW)
+    await keep(store, newest, oldest)
+    assert await found(store, Filter(tags=(("t", frozenset(words)),), limit=2)) == [newest.id, oldest.id]
+
+
 async def test_deletion_of_a_deletion_has_no_effect(store: Store) -> None:
     note = said("a", 1, "x", at=NOW)
     first = said("a", 5, "", ("e", note.id), at=NOW + 1)
