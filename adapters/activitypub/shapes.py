@@ -106,7 +106,7 @@ def _ident(item: Any) -> str:
         fields = cast(Object, item)
         named = fields.get("id")
         item = named if isinstance(named, str) else fields.get("href")
-    return item if isinstance(item, str) and 0 < len(item) <= MAX_ID else ""
+    return item if isinstance(item, str) and 0 < len(item) <= MAX_ID and item.isprintable() else ""
 
 
 def links(value: Any) -> list[tuple[str, str, str]]:

@@ -1,5 +1,6 @@
 """The Nostr adapter: glue between the bridge, the relays and the pure rooms beside it."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
@@ -75,7 +76,12 @@ class Nostr:
         """Everything is derived: there is nothing to load."""
 
     async def run(self) -> None:
-        await self._pool.run()
+        try:
+            await self._pool.run()
+        except asyncio.CancelledError:
+            if self._relay is not None:
+                await self._relay.close()  # we stop: its clients are sent away rather than cut off
+            raise
 
     def routes(self) -> Iterable[web.RouteDef]:
         return [*self._names.routes(), *(self._relay.routes() if self._relay else ())]
