@@ -16,7 +16,8 @@ def test_reply_arrives_in_reply_to_the_answer(talk: Talk, alice: NostrUser, alic
     mentions = [t["href"] for t in many(note["tag"]) if t["type"] == "Mention"]
     assert talk.peer.actor in mentions
     if isinstance(talk.peer, Pubby):
-        assert [i["object_id"] for i in talk.peer.seen("reply", talk.answer)] == [note["id"]]
+        # others may have answered it as well
+        assert [i["object_id"] for i in talk.peer.seen("reply", talk.answer)].count(note["id"]) == 1
 
 
 def test_like_and_its_deletion_arrive_as_like_and_undo(talk: Talk, alice: NostrUser, alice_ap: str) -> None:
