@@ -45,7 +45,7 @@ class Daemon:
         config.check_networks(settings, registry.networks())
         ring = keys.load(settings.secret.file, settings.secret.env, env, make=make)
         if make:
-            settings.data_dir.mkdir(parents=True, exist_ok=True)
+            settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.core = Core(settings, Store(url_of(settings.store, settings.data_dir)), ring)
         self.bridge = Bridge(self.core)
         self.outbox = Outbox(self.core)

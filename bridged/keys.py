@@ -64,7 +64,7 @@ def load(file: Path | None, variable: str | None, env: Mapping[str, str], *, mak
     if not file.exists():
         if not make:
             raise SecretError(f"no secret at {file}; `bridged init` makes one")
-        file.parent.mkdir(parents=True, exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
             out.write(os.urandom(SIZE).hex() + "\n")
             out.flush()
