@@ -10,7 +10,7 @@ from dataclasses import replace
 from bridged.adapter import Unreachable
 from bridged.core import Core
 from bridged.digest import gather
-from bridged.following import Following
+from bridged.following import Following, Wait
 from bridged.ghosts import Ghosts
 from bridged.model import (
     BOT,
@@ -31,7 +31,7 @@ from bridged.model import (
 from bridged.notes import Unit, dropping, note
 from bridged.policy import Facts, refuse
 from bridged.routing import destinations
-from bridged.store import acts, follows, identity
+from bridged.store import acts, follows, identity, inboxes
 from bridged.store.engine import Tx
 from bridged.tell import tell, there_of
 from bridged.threads import FETCHES, Budget, Threads, resolve, roots
@@ -112,6 +112,9 @@ class Acting:
             and isinstance(activity.act, Post | React | Repost)
         ):
             return await self._digest(activity, facts)
+        early = not where and isinstance(activity.act, Edit) and attempt < PATIENCE
+        if early and await core.store.read(lambda tx: inboxes.postponed(tx, activity.actor, core.now())):
+            raise Wait(60.0, "an edit of what may still wait itself")
         if not where:
             return [dropping(core, activity, "concerns-nobody", told=False)]
         try:
@@ -187,7 +190,7 @@ class Acting:
         if body is None or old is None or known is None or activity.at <= known.activity.at:
             return [dropping(core, activity, "known", told=False)]
         name = f"{activity.ref.id}@{activity.at:.0f}"
-        edit = replace(activity, ref=Ref(activity.ref.network, name[-2048:]), act=Edit(body))
+        edit = replace(activity, ref=Ref(activity.ref.network, name), act=Edit(body))
         return await self.plan(edit, heard_at, channel, attempt=attempt)
 
     def _delete(self, tx: Tx, activity: Activity, heard_at: float, facts: Facts) -> None:
@@ -202,7 +205,8 @@ class Acting:
         known = acts.find(tx, target)
         if known is None:
             # it may still be on its way here: it shall not come back to life
-            if facts.ghosts or facts.standing == "in":
+            waits = inboxes.postponed(tx, activity.actor, core.now())
+            if facts.ghosts or facts.standing == "in" or waits:
                 acts.forestall(tx, target, activity.actor, activity.at)
             core.metrics.dropped.labels(activity.ref.network, "unknown-target").inc()
             return

@@ -7,6 +7,7 @@ again; after it, never.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 
 from bridged import digest
@@ -17,7 +18,7 @@ from bridged.core import Core
 from bridged.following import Wait
 from bridged.ghosts import Ghosts
 from bridged.lanes import Lanes
-from bridged.model import HOME, Activity
+from bridged.model import HOME, Activity, Ref
 from bridged.retry import delay
 from bridged.seams import seam
 from bridged.store import inboxes
@@ -25,7 +26,9 @@ from bridged.store.engine import Tx
 from bridged.threads import Threads
 
 PARALLEL = 32
-BATCH = 200
+BATCH = 100
+SHARE = 20
+"""Envelopes of one signer in hand at most, so that whoever says much does not hold up the others."""
 ATTEMPTS = 8
 """How often a look-up that got no answer is repeated before the activity goes on without it."""
 
@@ -39,6 +42,7 @@ class Bridge:
         self.acting = Acting(core, self.ghosts, self.threads)
         self._lanes = Lanes(PARALLEL)
         self._busy: set[int] = set()
+        self._signers: Counter[Ref] = Counter()
 
     async def run(self) -> None:
         """Takes what has arrived, until cancelled."""
@@ -73,11 +77,18 @@ class Bridge:
             return 0
         now = self.core.now()
         busy = frozenset(self._busy)  # before the snapshot: what ends meanwhile must not look new
-        rows = await self.core.store.read(lambda tx: inboxes.due(tx, now, min(BATCH, room), busy))
+        sated = [signer.id for signer, count in self._signers.items() if count >= SHARE]
+        rows = await self.core.store.read(lambda tx: inboxes.due(tx, now, min(BATCH, room), busy, sated))
+        taken = 0
         for row in rows:
+            signer = row.envelope.signer
+            if self._signers[signer] >= SHARE:
+                continue
+            taken += 1
+            self._signers[signer] += 1
             self._busy.add(row.id)
-            self._lanes.add(row.envelope.signer, lambda r=row: self._take(r))
-        return len(rows)
+            self._lanes.add(signer, lambda r=row: self._take(r))
+        return taken
 
     async def drain(self) -> None:
         await self._lanes.drain()
@@ -109,6 +120,9 @@ class Bridge:
                 await self._settle(lambda tx: inboxes.later(tx, row.id, due))
         finally:
             self._busy.discard(row.id)
+            self._signers[row.envelope.signer] -= 1
+            if not self._signers[row.envelope.signer]:
+                del self._signers[row.envelope.signer]
             self.core.inbox_wake.set()
 
     async def _settle(self, unit: Callable[[Tx], None]) -> None:

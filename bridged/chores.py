@@ -32,7 +32,7 @@ def order(tx: Tx, chore: Chore, now: float) -> None:
     """Puts a chore into the inbox."""
     body = msgspec.json.encode(chore)
     # each order is one of its own: who leaves and joins again wants both done
-    inboxes.add(tx, Envelope(HOME, uuid4().hex, body, "chore", Ref(HOME, str(chore.account)[:2000]), now))
+    inboxes.add(tx, Envelope(HOME, uuid4().hex, body, "chore", Ref(HOME, str(chore.account)), now))
 
 
 class Chores:
@@ -59,7 +59,8 @@ class Chores:
             return
         for network in sorted(core.others(ref.network)):
             await self.ghosts.ensure(account, network)
-        if core.adapters[ref.network].capabilities.hearing == "push":
+        home = core.adapters.get(ref.network)
+        if home is not None and home.capabilities.hearing == "push":
             await self.ghosts.ensure(core.bot(), ref.network)
 
             def unit(tx: Tx) -> None:
@@ -85,7 +86,7 @@ class Chores:
                 network = ghost.ref.network
                 for known in acts.origins_with_copies(tx, ref, network, PAGE):
                     origin = known.activity.ref
-                    gone = Activity(Ref(origin.network, f"{origin.id}#withdrawn"[:2048]), ref, now, Delete(origin))
+                    gone = Activity(Ref(origin.network, f"{origin.id}#withdrawn"), ref, now, Delete(origin))
                     for other in acts.networks_with(tx, origin):
                         tell(core, tx, gone, other, now)
                     acts.strike(tx, origin)
@@ -94,11 +95,12 @@ class Chores:
                 return False
             for ghost in identity.ghosts_of(tx, ref):
                 name = f"{ref.id}#left:{ghost.ref.network}:{now}"
-                farewell = Activity(Ref(ref.network, name[-2048:]), ref, now, Delete(ref))
+                farewell = Activity(Ref(ref.network, name), ref, now, Delete(ref))
                 tell(core, tx, farewell, ghost.ref.network, now)
                 identity.end_ghost(tx, ghost)
             self._unfollow(tx, ref, now)
-            follows.forget(tx, ref)
+            if identity.standing(tx, ref) != "in":  # else they came back meanwhile, and follow anew
+                follows.forget(tx, ref)
             ledger.write(tx, now, "left", ref, actor=ref)
             tx.on_commit(core.ears.touch)
             return True
@@ -116,7 +118,7 @@ class Chores:
                 made = follows.refs_of(tx, follower).get(ref)
                 if made is None or network not in acts.networks_with(tx, made):
                     continue
-                undo = Activity(Ref(made.network, f"{made.id}#withdrawn"[:2048]), follower, now, Delete(made))
+                undo = Activity(Ref(made.network, f"{made.id}#withdrawn"), follower, now, Delete(made))
                 follows.drop(tx, follower, ref)
                 tell(core, tx, undo, network, now)
                 acts.strike(tx, made)

@@ -35,7 +35,11 @@ class Ears:
 
     async def refresh(self, networks: Mapping[str, object]) -> None:
         self._stale.clear()
-        new = await self._store.read(lambda tx: {n: _heard(tx, n) for n in networks})
+        try:
+            new = await self._store.read(lambda tx: {n: _heard(tx, n) for n in networks})
+        except BaseException:
+            self._stale.set()
+            raise
         if new != self._heard:
             self._heard = new
             async with self._changed:

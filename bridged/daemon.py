@@ -137,7 +137,8 @@ class Daemon:
             for entry in list(missing):
                 network, _, name = entry.partition(":")
                 try:
-                    ref = await core.adapters[network].find(name) if network in core.adapters else None
+                    adapter = core.adapters.get(network)
+                    ref = await adapter.find(name) or adapter.parse(name) if adapter else None
                 except Unreachable as e:
                     core.log.warning("account_unreachable", account=entry, why=str(e))
                     continue

@@ -46,7 +46,7 @@ def gather(core: Core, tx: Tx, activity: Activity, target: Ref, who: str) -> Non
     if old:
         inboxes.amend(tx, HOME, name, packed)
     else:
-        envelope = Envelope(HOME, name, packed, CHANNEL, Ref(HOME, str(target)[:2000]), core.now())
+        envelope = Envelope(HOME, name, packed, CHANNEL, Ref(HOME, str(target)), core.now())
         inboxes.add(tx, envelope, due_at=(hour + 1) * HOUR)
 
 

@@ -74,7 +74,7 @@ class Following:
     def _accept(self, tx: Tx, follow: Activity, target: Ref, heard_at: float) -> None:
         """Grants a follow in the name of whom it is aimed at, where its network expects an answer."""
         if self.core.adapters[follow.actor.network].capabilities.follows == "request":
-            ref = Ref(target.network, f"accept:{follow.ref.network}:{follow.ref.id}"[:2048])
+            ref = Ref(target.network, f"accept:{follow.ref.network}:{follow.ref.id}")
             accept = Activity(ref, target, heard_at, Accept(follow.ref))
             tell(self.core, tx, accept, follow.actor.network, heard_at)
 
@@ -87,7 +87,7 @@ class Following:
         network = follow.actor.network
         known = identity.ghost_for(tx, target, network) is not None
         if known and core.adapters[network].capabilities.follows == "request":
-            ref = Ref(target.network, f"reject:{follow.ref.network}:{follow.ref.id}"[:2048])
+            ref = Ref(target.network, f"reject:{follow.ref.network}:{follow.ref.id}")
             tell(core, tx, Activity(ref, target, heard_at, Reject(follow.ref)), network, heard_at)
 
     def _join(self, tx: Tx, activity: Activity, heard_at: float, facts: Facts) -> None:
@@ -185,7 +185,7 @@ class Following:
         for target in want:
             if target in had:
                 continue
-            ref = Ref(actor.network, f"{activity.ref.id}:{target.network}:{target.id}"[:2048])
+            ref = Ref(actor.network, f"{activity.ref.id}:{target.network}:{target.id}")
             raw = Activity(ref, actor, activity.at, Follow(target))
             _, facts = await core.store.read(lambda tx, r=raw: facts_of(tx, r))
             if BOT in want and facts.standing == "out":
@@ -197,7 +197,7 @@ class Following:
                 except Unreachable:
                     core.log.info("follow_target_unreachable", target=str(target))
         for target in lost:
-            ref = Ref(actor.network, f"{activity.ref.id}:-{target.network}:{target.id}"[:2048])
+            ref = Ref(actor.network, f"{activity.ref.id}:-{target.network}:{target.id}")
             gone = Activity(ref, actor, activity.at, Delete(had[target]))
 
             def unit(tx: Tx, gone: Activity = gone, target: Ref = target, made: Ref = had[target]) -> None:

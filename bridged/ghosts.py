@@ -14,6 +14,8 @@ FRESH = 7 * 86400.0
 """Seconds after which a stored account is asked for again."""
 MINTS = 3
 """How often a ghost is named anew when somebody else took its handle in the meantime."""
+LOOKUPS = 16
+"""Look-ups by name at once: strangers can ask for them."""
 LOOKUP = 8.0
 """Seconds a look-up by name may take in all."""
 
@@ -23,9 +25,10 @@ class Ghosts:
 
     def __init__(self, core: Core) -> None:
         self.core = core
+        self._lookups = asyncio.Semaphore(LOOKUPS)
 
     async def account(self, ref: Ref) -> Account | None:
-        """The account, from the store or its home; None when it is gone. Raises Unreachable if never seen."""
+        """The account, from the store or its home; None when there is none. Raises Unreachable if never seen."""
         core = self.core
         if ref == BOT:
             return core.bot()
@@ -43,15 +46,17 @@ class Ghosts:
             if known is None:
                 raise
             return known
-        if found is None:
-            return None
-        await core.store.write(lambda tx: identity.save_account(tx, found, core.now()))
-        return found
+        # who is gone says so with a Delete: one failed look is no reason to forget somebody
+        kept = found or known
+        if kept is not None:
+            await core.store.write(lambda tx: identity.save_account(tx, kept, core.now()))
+        return kept
 
-    async def ensure(self, account: Account, network: str) -> Ghost:
+    async def ensure(self, account: Account, network: str, *, passing: bool = False) -> Ghost:
         """The ghost of `account` on `network`; made, with its profile told there, if there is none.
 
-        Consent is the caller's business.
+        Consent is the caller's business; for somebody named in `passing` it is read once more as the ghost is made.
+        Raises Unreachable.
         """
         core = self.core
         known = await core.store.read(lambda tx: identity.ghost_for(tx, account.ref, network))
@@ -65,6 +70,8 @@ class Ghosts:
             again = identity.ghost_for(tx, account.ref, network)
             if again is not None:
                 return again
+            if passing and not core.may(tx, account.ref):
+                raise Unreachable(f"{account.ref} left while it was looked up")
             now = core.now()
             if identity.account(tx, account.ref) is None or account.ref.network == HOME:
                 identity.save_account(tx, account, now)
@@ -93,17 +100,23 @@ class Ghosts:
             return None
         try:
             account = await self.account(ref)
+            if account is None or account.mark:
+                return None
+            return await self.ensure(account, network, passing=True)
         except Unreachable:
             return None
-        if account is None or account.mark:
-            return None
-        return await self.ensure(account, network)
 
     async def lookup(self, name: str, network: str) -> tuple[Ghost, Account] | None:
         """The account called `name` on any other network, and its ghost on `network`, where consent allows.
 
         Raises Unreachable when somewhere no answer came and nobody else knew it.
         """
+        if self._lookups.locked():
+            raise Unreachable("too many look-ups at once")
+        async with self._lookups:
+            return await self._lookup(name, network)
+
+    async def _lookup(self, name: str, network: str) -> tuple[Ghost, Account] | None:
         silent = False
         for other in sorted(self.core.others(network)):
             try:
@@ -114,7 +127,7 @@ class Ghosts:
                     account = await self.account(ref)
                     if account is None or account.mark:
                         continue
-                    return await self.ensure(account, network), account
+                    return await self.ensure(account, network, passing=True), account
             except (Unreachable, TimeoutError):
                 silent = True
         if silent:

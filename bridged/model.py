@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-MAX_ID = 2048
-"""Longest native id kept, in characters."""
+MAX_ID = 1200
+"""Longest native id kept, in bytes of UTF-8: databases index no more. Adapters take ids of 1,000."""
 
 HOME = "bridge"
 """The pseudo-network of accounts that belong to the bridge itself, such as its bot."""
@@ -28,8 +28,8 @@ class Ref:
     id: str
 
     def __post_init__(self) -> None:
-        if not self.network or not self.id or len(self.id) > MAX_ID:
-            raise ValueError("a ref needs a network and an id of 1 to 2048 characters")
+        if not self.network or not self.id or len(self.id.encode(errors="replace")) > MAX_ID:
+            raise ValueError("a ref needs a network and an id of 1 to 1200 bytes")
 
     def __str__(self) -> str:
         return f"{self.network}:{self.id}"

@@ -7,6 +7,7 @@ the same bytes, under the same id.
 """
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -21,6 +22,8 @@ from bridged.store.engine import Tx
 PARALLEL = 64
 PER_ENDPOINT = 4
 BATCH = 200
+WAITING = 16
+"""Lanes in hand for one endpoint at most, so that one that hangs does not hold up the others."""
 AFTER = ("Delete", "Reject")
 """What is still said for an account that is no longer bridged."""
 ATTEMPT = 30.0
@@ -75,13 +78,21 @@ class Outbox:
             return 0
         now = self.core.now()
         busy = frozenset(self._busy)  # before the snapshot: what ends meanwhile must not look free
-        lanes = await self.core.store.read(lambda tx: queue.due(tx, now, min(BATCH, room), busy))
+        crowd = Counter({e: users for e, (_, users) in self._gates.items() if e != LOCAL})
+        full = [e for e, users in crowd.items() if users >= WAITING]
+        lanes = await self.core.store.read(lambda tx: queue.due(tx, now, min(BATCH, room), busy, full))
+        taken = 0
         for lane in lanes:
+            if lane.endpoint != LOCAL:
+                if crowd[lane.endpoint] >= WAITING:
+                    continue
+                crowd[lane.endpoint] += 1
+            taken += 1
             self._busy.add(lane.id)
             task = asyncio.create_task(self._lane(lane))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        return len(lanes)
+        return taken
 
     async def drain(self) -> None:
         while self._tasks:

@@ -36,13 +36,16 @@ def tell(core: Core, tx: Tx, activity: Activity, network: str, heard_at: float, 
 
     `heard_at` bounds the time a copy may carry. With `context` nobody is told: it is there to be referred to.
     """
-    sink = core.adapters[network]
+    sink = core.adapters.get(network)
     kind = acts.kind_of(activity.act)
     now = core.now()
 
     def note(step: str, reason: str = "", ref: Ref | None = None) -> None:
         ledger.write(tx, now, step, activity.ref, actor=activity.actor, to=network, ref=ref, reason=reason)
 
+    if sink is None:
+        note("lost", f"the adapter for {network} is switched off")
+        return 0
     if kind not in sink.capabilities.acts:
         note("lost", f"{network} has no {kind}")
         return 0

@@ -12,6 +12,8 @@ from bridged.store.engine import Tx
 from bridged.tell import tell, there_of
 from bridged.words import canonical, people_in, posts_in
 
+PEOPLE = 10
+"""How many of those that one post names are looked up."""
 FETCHES = 20
 """How many posts one activity may make us fetch."""
 
@@ -58,7 +60,7 @@ class Threads:
         """
         for ref in posts_in(activity):
             await self._bring_post(ref, network, budget)
-        for ref in people_in(activity)[:50]:
+        for ref in people_in(activity)[:PEOPLE]:
             if ref.network == network:
                 await self._native(ref)
             else:
@@ -127,8 +129,11 @@ class Threads:
                 core.log.info("parent_unreachable", post=str(activity.ref), network=network)
 
         def unit(tx: Tx) -> None:
-            if acts.forestalled(tx, activity.ref, activity.actor):
+            known = acts.find(tx, activity.ref)
+            if acts.forestalled(tx, activity.ref, activity.actor) or (known is not None and not known.live):
                 return
+            if not home and not core.may(tx, activity.actor):
+                return  # all of it may have changed while we fetched
             acts.record(tx, activity, _answered(activity), roots(tx, activity), shown=True)
             if not home and not acts.copies_of(tx, activity.ref, network):
                 now = core.now()

@@ -83,12 +83,15 @@ class Client:
         return found
 
     async def at_home(self, url: str) -> Found | None:
-        """As `document`, with an id on the host that serves it: looked up again under its id if need be."""
+        """As `document`, fetched at its own id: looked up again under that if need be.
+
+        A document elsewhere on the same host proves nothing: it may be somebody's upload.
+        """
         found = await self.document(url)
         if found is None:
             return None
         named = ident(found.document)
-        if not same_origin(named, found.url):
+        if urldefrag(url).url != named:
             found = await self.document(named)
         if found is None or ident(found.document) != named or not same_origin(named, found.url):
             return None
@@ -107,17 +110,23 @@ class Client:
             task.add_done_callback(lambda done: self._fetched(actor, done))
         return await asyncio.shield(task)
 
-    def may_refetch(self, key: str) -> bool:
-        """Whether it is time to look for this key at its actor again; counts as a look."""
+    def may_refetch(self, actor: str) -> bool:
+        """Whether it is time to look at this actor for a key again, or somebody looks already; counts as a look."""
+        if actor in self._running:
+            return True
         now = self._host.now()
-        last = self._refetched.pop(key, None)
+        last = self._refetched.pop(actor, None)
         if last is not None and 0 <= now - last < REFETCH_AFTER:
-            self._refetched[key] = last
+            self._refetched[actor] = last
             return False
         if len(self._refetched) >= _MAX_REFETCHED:
             self._refetched.pop(next(iter(self._refetched)))
-        self._refetched[key] = now
+        self._refetched[actor] = now
         return True
+
+    def forget_look(self, actor: str) -> None:
+        """A look that got no answer does not count."""
+        self._refetched.pop(actor, None)
 
     async def account(self, url: str) -> Account | None:
         """The account of an actor, with the handle that both WebFinger and the actor confirm.

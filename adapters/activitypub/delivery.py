@@ -33,7 +33,8 @@ async def deliver(item: Delivery, host: Host, signer: Signer) -> Sent:
             return Sent(note=f"HTTP {response.status}, {scheme}")
         if response.status != 401:
             raise _failure(response, host.now())
-    raise Rejected("HTTP 401 with both signature schemes")
+    # some say so as well when they could not fetch our key just now
+    raise Retry("HTTP 401 with both signature schemes")
 
 
 def _failure(response: Response, now: float) -> Retry | Rejected:

@@ -104,10 +104,16 @@ class Inbox:
             known = await self._client.keys(actor)
         elif _fits(claim, known):
             return
-        elif not self._client.may_refetch(f"{actor} {claim.key_id}"):
+        elif not wanted.is_wanted(source, actor, self._host.heard(), self._urls):
+            raise Dropped("unwanted")
+        elif not self._client.may_refetch(actor):
             raise BadSignature("mismatch")
         else:
-            known = await self._client.keys(actor)
+            try:
+                known = await self._client.keys(actor)
+            except Unreachable:
+                self._client.forget_look(actor)
+                raise
         if known is None or claim.key_id not in known:
             raise Refused(401, "unknown_key")
         check_key(claim, public_key(known[claim.key_id]))

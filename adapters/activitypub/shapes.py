@@ -24,7 +24,7 @@ ACTIVITY_TYPES = frozenset(
     }
 )  # fmt: skip
 
-MAX_ID = 2048
+MAX_ID = 1000
 """Longest id or address read, in characters: what a Ref holds."""
 MAX_ITEMS = 500
 """Most members of one property that are looked at."""
@@ -106,7 +106,7 @@ def _ident(item: Any) -> str:
         fields = cast(Object, item)
         named = fields.get("id")
         item = named if isinstance(named, str) else fields.get("href")
-    return item if isinstance(item, str) and 0 < len(item) <= MAX_ID and item.isprintable() else ""
+    return item if isinstance(item, str) and item.isprintable() and 0 < len(item.encode()) <= MAX_ID else ""
 
 
 def links(value: Any) -> list[tuple[str, str, str]]:

@@ -100,16 +100,20 @@ class Nostr:
         return decode(event, channel=envelope.channel, received_at=envelope.received_at)
 
     async def find(self, name: str) -> Ref | None:
-        """By npub, or by a NIP-05 name as its domain has it now."""
+        """By npub, if it is heard already or the relays know its profile; or by a NIP-05 name as its domain has it."""
         if name.lower().startswith(("npub1", "nprofile1")):
-            return ids.parse(name)
+            ref = ids.parse(name)
+            heard = self._host.heard()
+            if ref is None or ref.id in heard.full or ref.id in heard.known:
+                return ref
+            return ref if await self._search(_profile_of(ref.id)) else None
         return await nip05.find(self._host, name) if "@" in name else None
 
     async def account(self, ref: Ref) -> Account | None:
         """The newest kind 0 that the relays know; a key without one is an account all the same."""
         if not ids.is_hex(ref.id):
             return None
-        found = await self._search(Filter(authors=frozenset({ref.id}), kinds=frozenset({0}), limit=1))
+        found = await self._search(_profile_of(ref.id))
         newest: Event | None = None
         for event, _ in found:
             if newest is None or supersedes(event, newest):
@@ -303,6 +307,10 @@ class Nostr:
         """NIP-42, as the bot."""
         tags = [("relay", url), ("challenge", challenge)]
         return sign(self._secret(_BOT, 0), 22242, int(self._host.now()), tags, "")
+
+
+def _profile_of(pubkey: str) -> Filter:
+    return Filter(authors=frozenset({pubkey}), kinds=frozenset({0}), limit=1)
 
 
 def _store(relay: Relay, event: Event, tx: Tx) -> None:

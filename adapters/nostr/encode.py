@@ -6,6 +6,7 @@ for its follows (kind 3).
 """
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -40,6 +41,9 @@ ACTS: Final = frozenset({"Post", "Edit", "Delete", "Follow", "React", "Repost", 
 
 _NO_DETAIL: Final[Mapping[str, str]] = {}
 _SHORT: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
+
+MAX_SHOWN = 48 << 10
+"""Characters of JSON that a repost carries; the event has 64 KiB in all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +200,8 @@ def _repost(activity: Activity, there: There, view: View, home: Home) -> Draft:
         tags.append(("k", of_kind))
     own = next((copy.served.decode() for copy in there.parts if copy.served and not copy.gone), "")
     shown = own or there.detail.get("json", "")
+    if len(json.dumps(shown)) > MAX_SHOWN:
+        shown = ""  # readers fetch it by its id
     tags += _provenance(activity.ref, "")
     return Draft(activity.ref, kind, at, tuple(tags), shown, detail=_detail(kind, at))
 

@@ -83,7 +83,7 @@ class _Missed:
     """
 
     def __init__(self, until: float) -> None:
-        self.open = 0
+        self.open = self.pages = 0
         self.until = until
         self._held: list[Event] = []
         self._size = 0
@@ -121,7 +121,7 @@ class Listener:
         self._pending: dict[str, float] = {}
         """Names of what was asked and not yet fully answered -> when to give up."""
         self._missed: list[_Missed] = []
-        self._pages = 0
+        self._releasing = 0
         self._floor = 0
         self._queued = self._stored = self._backlog = 0
         """Counts of events; `_backlog` is how many were queued when the last question was answered."""
@@ -133,7 +133,7 @@ class Listener:
     @property
     def live(self) -> bool:
         """Whether all that was stored before has come in."""
-        return not self._pending
+        return not self._pending and not self._releasing
 
     async def run(self) -> None:
         """Raises Ended."""
@@ -209,8 +209,10 @@ class Listener:
             further = [page for reach in reaches if (page := reach.next_page()) is not None]
             if not standing:
                 await self._connection.unsubscribe(name)
-            if further and self._pages < MAX_PAGES:
-                self._pages += 1
+            if further and missed.pages >= MAX_PAGES:
+                self._host.log.warning("nostr_too_much_missed", relay=self._url, pages=missed.pages)
+            elif further:
+                missed.pages += 1
                 await self._subscribe(self._connection.new_name(), tuple(further), standing=False, missed=missed)
             missed.open -= 1
             if not missed.open:
@@ -223,8 +225,14 @@ class Listener:
         await self._connection.subscribe(name, Subscription(filters, take, end, skip))
 
     async def _release(self, missed: _Missed) -> None:
-        for event in missed.release():
-            await self.take(event)
+        """Hands on what was held; until all of it is queued, the cursor stays."""
+        self._releasing += 1
+        try:
+            for event in missed.release():
+                await self.take(event)
+            self._backlog = self._queued
+        finally:
+            self._releasing -= 1
 
     async def take(self, event: Event) -> None:
         """Queue a verified event if it is for us; waits while the queue is full."""

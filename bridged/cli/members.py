@@ -91,7 +91,7 @@ def _parts(core: Core, who: str) -> tuple[str, str]:
 async def _found(core: Core, network: str, name: str) -> Ref:
     """The account, as its home says now. Raises Failure."""
     try:
-        ref = await core.adapters[network].find(name)
+        ref = await core.adapters[network].find(name) or core.adapters[network].parse(name)
     except Unreachable as error:
         raise Failure(f"no answer about {network}:{name}: {error}; try again later", NO) from error
     if ref is None:

@@ -97,7 +97,11 @@ def record(tx: Tx, activity: Activity, target: Ref | None, root: Ref | None = No
         .where(acts.c.network == activity.ref.network, acts.c.id == activity.ref.id)
         .where(acts.c.actor == activity.actor.id, acts.c.state == "shown")
     )
-    return tx.execute(heard.values(**values)).rowcount == 1
+    if tx.execute(heard.where(acts.c.at <= activity.at).values(**values)).rowcount == 1:
+        return True
+    # what was shown is newer than what is heard only now: it was edited since
+    tx.execute(heard.values(state="live"))
+    return False
 
 
 def revise(tx: Tx, ref: Ref, act: Act, at: float) -> None:

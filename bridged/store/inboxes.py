@@ -43,16 +43,25 @@ def waiting(tx: Tx, network: str, native_id: str) -> bytes | None:
     ).scalar()
 
 
+def postponed(tx: Tx, signer: Ref, now: float) -> bool:
+    """Whether something this signer said waits to be tried again."""
+    found = select(inbox.c.id).where(
+        inbox.c.network == signer.network, inbox.c.signer == signer.id, inbox.c.state == "new", inbox.c.due_at > now
+    )
+    return tx.execute(found.limit(1)).first() is not None
+
+
 def amend(tx: Tx, network: str, native_id: str, body: bytes) -> None:
     """Changes the body of an envelope of our own."""
     tx.execute(update(inbox).where(inbox.c.network == network, inbox.c.native_id == native_id).values(body=body))
 
 
-def due(tx: Tx, now: float, limit: int, busy: Collection[int]) -> list[Row]:
-    """Rows to decide on now, oldest first, without those already in hand."""
-    rows = tx.execute(
-        select(inbox).where(inbox.c.state == "new", inbox.c.due_at <= now).order_by(inbox.c.id).limit(limit + len(busy))
-    )
+def due(tx: Tx, now: float, limit: int, busy: Collection[int], sated: Collection[str] = ()) -> list[Row]:
+    """Rows to decide on now, oldest first, without those already in hand and those of `sated` signers (their ids)."""
+    query = select(inbox).where(inbox.c.state == "new", inbox.c.due_at <= now)
+    if sated:
+        query = query.where(inbox.c.signer.not_in(list(sated)))
+    rows = tx.execute(query.order_by(inbox.c.id).limit(limit + len(busy)))
     return [
         Row(
             r.id,

@@ -87,9 +87,12 @@ def enqueue(
     return True
 
 
-def due(tx: Tx, now: float, limit: int, busy: Collection[int]) -> list[Lane]:
-    """Lanes whose head may be tried now, without those already in hand."""
-    rows = tx.execute(select(lanes).where(lanes.c.due_at <= now).order_by(lanes.c.due_at).limit(limit + len(busy)))
+def due(tx: Tx, now: float, limit: int, busy: Collection[int], full: Collection[str] = ()) -> list[Lane]:
+    """Lanes whose head may be tried now, without those already in hand and those of `full` endpoints."""
+    query = select(lanes).where(lanes.c.due_at <= now)
+    if full:
+        query = query.where(lanes.c.endpoint.not_in(list(full)))
+    rows = tx.execute(query.order_by(lanes.c.due_at).limit(limit + len(busy)))
     return [Lane(r.id, r.network, r.endpoint, Ref(r.actor_network, r.actor_id)) for r in rows if r.id not in busy][
         :limit
     ]

@@ -176,6 +176,7 @@ blocks = Table(
     Column("target_network", String(64), primary_key=True),
     Column("target_id", Text, primary_key=True),
     Column("ref", Text, nullable=False),
+    Index("blocks_target", "target_network", "target_id"),
 )
 
 lists = Table(  # the newest follow list heard of an account that publishes whole lists

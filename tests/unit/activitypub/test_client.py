@@ -90,9 +90,10 @@ async def test_host_that_wants_rfc9421_gets_it_and_is_remembered(host: FakeHost,
     assert "Signature-Input" in host.http.posted[-1][2]
 
 
-async def test_401_to_both_schemes_is_final(host: FakeHost, adapter: ActivityPub):
+async def test_401_to_both_schemes_is_tried_again_later(host: FakeHost, adapter: ActivityPub):
+    """Some say so when they could not fetch our key just then."""
     host.http.pages[INBOX] = answers(401)
-    with pytest.raises(Rejected):
+    with pytest.raises(Retry):
         await adapter.deliver(item())
     assert len(host.http.posted) == 2
 

@@ -18,6 +18,7 @@ from bridged.api import (
     Delivery,
     Envelope,
     Ghost,
+    Heard,
     Malformed,
     Post,
     PostBody,
@@ -134,6 +135,9 @@ async def test_fetch_brings_nothing_that_must_not_be_passed_on() -> None:
 async def test_find_reads_keys_and_asks_for_names() -> None:
     adapter, host = offline()
     host.http.pages[NIP05] = Response(200, NIP05, {}, json.dumps({"names": {"al": KEY}}).encode())
+    with pytest.raises(Unreachable):  # no relay says whether anybody has that key
+        await adapter.find(ids.npub(KEY))
+    await host.hear(Heard(known=frozenset({KEY})))
     assert await adapter.find(ids.npub(KEY)) == ids.account_ref(KEY)
     assert await adapter.find("al@example.com") == ids.account_ref(KEY)
     assert await adapter.find("alice.example") is None

@@ -47,6 +47,7 @@ def upgrade() -> None:
         sa.Column("ref", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("network", "actor", "target_network", "target_id"),
     )
+    op.create_index("blocks_target", "blocks", ["target_network", "target_id"], unique=False)
     op.create_table(
         "copies",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
