@@ -150,6 +150,20 @@ async def test_account_is_read_with_a_signed_get(host: FakeHost, adapter: Activi
     assert (account.handle, account.endpoint, account.alias) == ("alice@peer.test", f"{alice.id}/inbox", "")
 
 
+async def test_account_in_an_upload_on_the_same_host_is_not_believed(host: FakeHost, adapter: ActivityPub):
+    """A document counts only where its own id leads: anybody can put a file on a host that takes uploads."""
+    alice = Peer(host)
+    upload = "https://peer.test/media/evil.json"
+    true = host.http.pages[alice.id]
+    forged = json.loads(true.body) | {"inbox": "https://evil.test/inbox", "publicKey": {
+        "id": f"{alice.id}#main-key", "owner": alice.id, "publicKeyPem": rsa_key("mallory").public_pem}}  # fmt: skip
+    host.http.pages[upload] = Response(200, upload, {"content-type": AS2}, json.dumps(forged).encode())
+    account = await adapter.account(ref(upload))
+    assert account is None or account.endpoint == f"{alice.id}/inbox"
+    keys = await host.read(tables.keys_of(alice.id))
+    assert keys is None or rsa_key("mallory").public_pem not in keys.values()
+
+
 async def test_get_falls_back_to_rfc9421(host: FakeHost, adapter: ActivityPub):
     alice = Peer(host)
     page = host.http.pages[alice.id]

@@ -189,3 +189,16 @@ async def test_crash_at_a_seam_loses_and_doubles_nothing(
     assert len(attempts) - len(set(attempts)) <= (1 if name == "outbox.delivered" else 0)
     assert len({t.text for t in blue.received("Post", "inbox:bob")}) == len(blue.received("Post", "inbox:bob"))
     assert await bridge.read(queue.depth) == {}
+
+
+async def test_taking_back_is_not_stopped_by_an_adapter_that_was_switched_off(
+    bridge_of: Any, red: FakeNetwork, blue: FakeNetwork
+) -> None:
+    bridge = await _followed(bridge_of, red, blue)
+    post = red.post("rita", "one")
+    await bridge.hear(post)
+    bridge.classes = [red.adapter]
+    await bridge.restart()
+    gone = red.say("Delete", "rita", target=post.id)
+    await bridge.hear(gone)
+    assert ("lost", "the adapter for blue is switched off") in await bridge.ledger(red.ref(gone.id))
