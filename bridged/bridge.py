@@ -19,7 +19,7 @@ from bridged.following import Wait
 from bridged.ghosts import Ghosts
 from bridged.lanes import Lanes
 from bridged.model import HOME, Activity, Ref
-from bridged.retry import delay
+from bridged.retry import GIVE_UP, delay
 from bridged.seams import seam
 from bridged.store import inboxes
 from bridged.store.engine import Tx
@@ -100,6 +100,11 @@ class Bridge:
         try:
             await self._one(row)
         except Unreachable as e:
+            if self.core.now() - row.envelope.received_at > GIVE_UP:
+                self.core.log.warning("bridge_gave_up", envelope=row.envelope.id, why=str(e))
+                self.core.metrics.dropped.labels(row.envelope.network, "unreachable").inc()
+                await self._settle(lambda tx: inboxes.settle(tx, row.id, "dead"))
+                return
             self.core.log.info("bridge_retry", envelope=row.envelope.id, why=str(e), attempt=row.attempt)
             due = self.core.now() + delay(row.attempt)
             await self._settle(lambda tx: inboxes.later(tx, row.id, due))

@@ -1,10 +1,10 @@
 """Accounts as last seen, what they decided, and the ghosts that stand for them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import func, select, update
 
 from bridged.model import Account, Ghost, Ref
 from bridged.store.engine import Tx
@@ -196,9 +196,3 @@ def owners(tx: Tx, network: str) -> list[str]:
 
 def count_ghosts(tx: Tx, network: str) -> int:
     return tx.execute(select(func.count()).where(ghosts.c.network == network, ghosts.c.state == "live")).scalar()
-
-
-def forget_members(tx: Tx, refs: Iterable[Ref]) -> None:
-    """Takes decisions back, as if nothing had been said."""
-    for ref in refs:
-        tx.execute(delete(members).where(members.c.network == ref.network, members.c.id == ref.id))

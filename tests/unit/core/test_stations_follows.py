@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from bridged.model import BOT, Ref
-from bridged.store import acts, follows, identity
+from bridged.store import acts, follows, identity, inboxes
 from bridged.testing import FakeNetwork, Harness
 
 
@@ -283,3 +283,17 @@ async def test_bot_is_no_origin_of_posts(bridge_of: Any, red: FakeNetwork, blue:
     await bridge.hear(red.post((await bridge.bot("red")).ref.id, "forged"))
     assert blue.texts() == []
     assert await bridge.read(lambda tx: acts.origins_with_copies(tx, BOT, "blue", 10)) == []
+
+
+async def test_follow_by_somebody_who_never_answers_is_given_up_in_the_end(
+    bridge_of: Any, red: FakeNetwork, blue: FakeNetwork
+) -> None:
+    bridge = await bridge_of(red, blue)
+    alice = await _there(bridge, red.ref("alice"), "blue")
+    blue.silent = True
+    await bridge.hear(blue.say("Follow", "zed", target=alice))
+    assert await bridge.read(inboxes.backlog) != (0, None)
+    for _ in range(2):
+        await bridge.wait(8 * 86400)
+    assert await bridge.read(inboxes.backlog) == (0, None)
+    assert await _followed(bridge, blue.ref("zed")) == set()
