@@ -1,4 +1,4 @@
-"""Schnorr signatures over secp256k1 (BIP-340): the only module here that calls a native curve library.
+"""Schnorr signatures over secp256k1 (BIP-340) and ECDH: the only module here that calls a native curve library.
 
 Two libraries can serve: `secp256k1` where it has a wheel, else `btclib-secp256k1`. Both are cffi bindings of
 libsecp256k1, so one `Backend` drives either of them through the same C functions.
@@ -86,6 +86,15 @@ class Backend:
         self._keypair_xonly_pub = lib.secp256k1_keypair_xonly_pub
         self._xonly_serialize = lib.secp256k1_xonly_pubkey_serialize
         self._xonly_parse = lib.secp256k1_xonly_pubkey_parse
+        self._point_parse = lib.secp256k1_ec_pubkey_parse
+        self._ecdh = lib.secp256k1_ecdh
+
+        def bare_x(output: Any, x: Any, _y: Any, _data: Any) -> int:
+            ffi.memmove(output, x, 32)
+            return 1
+
+        # libsecp256k1 would hash the shared point, and its multiplication without a hash is not constant-time.
+        self._bare_x = ffi.callback("int(unsigned char *, unsigned char *, unsigned char *, void *)", bare_x)
         self._null = ffi.NULL
         self._context = lib.secp256k1_context_create(_CONTEXT_SIGN_VERIFY)
         # Blinds the arithmetic on secrets against side channels; signatures do not depend on it.
@@ -139,6 +148,23 @@ class Backend:
             return False
         return bool(self._verify(self._context, signature, message, MESSAGE_SIZE, point))
 
+    def shared_x(self, secret: bytes, public_key: bytes) -> bytes:
+        """ECDH, unhashed: the x coordinate, 32 bytes, of a secret key times the point of an x-only public key.
+
+        The same for (a, B) and (b, A). Raises InvalidSecretKey, or SigningError for what is no public key.
+        """
+        if not _is_octets(secret, SECRET_SIZE):
+            raise InvalidSecretKey("a secret key is 32 bytes")
+        point = self._new("secp256k1_pubkey *")
+        if not _is_octets(public_key, PUBLIC_KEY_SIZE) or not self._point_parse(
+            self._context, point, b"\x02" + public_key, 1 + PUBLIC_KEY_SIZE
+        ):
+            raise SigningError("not the x coordinate of a point of the curve")
+        output = self._new("unsigned char[32]")
+        if not self._ecdh(self._context, output, point, secret, self._bare_x, self._null):
+            raise InvalidSecretKey("the secret key is zero or not below the order of the curve")
+        return bytes(self._unpack(output, 32))
+
     def _parse(self, public_key: bytes) -> Any:
         point = self._new("secp256k1_xonly_pubkey *")
         if not self._xonly_parse(self._context, point, public_key):
@@ -168,5 +194,6 @@ _default = load_backend()
 BACKEND_NAME: Final = _default.name
 keypair = _default.keypair
 public_key = _default.public_key
+shared_x = _default.shared_x
 sign = _default.sign
 verify = _default.verify
