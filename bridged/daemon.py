@@ -83,7 +83,7 @@ class Daemon:
         )
         for network in s.adapters or registry.networks():
             adapter = registry.load(network)
-            host = AdapterHost(core, network, self.bridge.ghosts, self.http, site)
+            host = AdapterHost(core, network, self.bridge.threads, self.http, site)
             core.adapters[network] = adapter(config.adapter_config(s, network, adapter.config_type), host)
             if mint and adapter.migrations is not None:
                 await core.store.migrate(adapter.migrations, f"{network}_version")

@@ -6,17 +6,17 @@ from typing import Any, TypeVar
 from bridged import inbox
 from bridged.adapter import Envelope, Heard, Http, Site, Tx
 from bridged.core import Core
-from bridged.ghosts import Ghosts
 from bridged.model import Account, Copy, Ghost, Ref
-from bridged.store import acts, follows, identity, inboxes, settings
+from bridged.store import acts, follows, identity, inboxes, pins, settings
 from bridged.store.engine import Tx as StoreTx
+from bridged.threads import Threads
 
 T = TypeVar("T")
 
 
 class AdapterHost:
-    def __init__(self, core: Core, network: str, ghosts: Ghosts, http: Http, site: Site) -> None:
-        self._core, self._network, self._ghosts = core, network, ghosts
+    def __init__(self, core: Core, network: str, threads: Threads, http: Http, site: Site) -> None:
+        self._core, self._network, self._threads, self._ghosts = core, network, threads, threads.ghosts
         self.http, self.site, self.keys = http, site, core.keys
         self.log: Any = core.log.bind(network=network)
 
@@ -95,6 +95,19 @@ class AdapterHost:
             )
         )
 
+    async def pinned(self, ghost: Ghost) -> list[Copy]:
+        return await self._core.store.read(lambda tx: _pinned(tx, ghost))
+
+    async def answers(self, ref: Ref, limit: int, offset: int = 0) -> tuple[int, list[Ref]]:
+        def unit(tx: StoreTx) -> tuple[int, list[Ref]]:
+            copy = acts.copy_at(tx, ref)
+            return acts.answers(tx, copy.origin if copy else ref, self._network, limit, offset)
+
+        return await self._core.store.read(unit)
+
+    async def bring(self, text: str) -> Ref | None:
+        return await self._threads.found(text, self._network)
+
     async def counts(self) -> Mapping[str, int]:
         return await self._core.store.read(
             lambda tx: {
@@ -123,3 +136,8 @@ def _with_owner(tx: StoreTx, ghost: Ghost | None) -> tuple[Ghost, Account] | Non
 
 def _copies_by(tx: StoreTx, ghost: Ghost, kinds: list[str], limit: int, before: int | None) -> list[tuple[int, Copy]]:
     return acts.copies_by(tx, ghost.owner, ghost.ref.network, kinds, limit, before)
+
+
+def _pinned(tx: StoreTx, ghost: Ghost) -> list[Copy]:
+    found = (acts.copies_of(tx, post, ghost.ref.network) for post in pins.of(tx, ghost.owner))
+    return [copies[0] for copies in found if copies and not copies[0].gone]

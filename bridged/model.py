@@ -84,7 +84,11 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """A file shown with a post. `type` is a MIME type, `size` (width, height) in pixels."""
+    """A file shown with a post. `type` is a MIME type, `size` (width, height) in pixels.
+
+    `focus` is what must stay visible when it is cropped, from the centre: -1 to 1, right and up. `preview` is the
+    address of a still picture of a video, `seconds` how long it or a sound lasts (0: not known).
+    """
 
     url: str
     type: str = ""
@@ -92,6 +96,29 @@ class Media:
     size: tuple[int, int] | None = None
     blurhash: str = ""
     sha256: str = ""
+    focus: tuple[float, float] | None = None
+    preview: str = ""
+    seconds: float = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One answer that a poll offers. `id` is what a vote names it by at the poll's home, `votes` as last counted."""
+
+    id: str
+    name: str
+    votes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """A question with answers to choose from. `voters` counts people, `ends` is when (None: open end)."""
+
+    options: tuple[Option, ...]
+    multiple: bool = False
+    ends: float | None = None
+    closed: bool = False
+    voters: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +128,14 @@ class Account:
     `handle` always names it there (`npub1…`, `alice@host`, `alice.example`); `alias` is a nicer name that was
     verified to point here and may change. `endpoint` says where things for it are delivered, opaque to the core.
     `mark` is set when the account is itself a copy made by some bridge: it says of what.
+
+    emojis        custom emoji in `name`: (code without colons, image)
+    refuses       what in the profile says that it must not be bridged ("#nobridge"), or ""
+    discoverable  False: it asks not to be shown around; indexable  False: not to be found by search
+    locked        it decides on each follow itself
+    same_as       addresses and ids that it claims as its own elsewhere; believed only when both sides say so
+    moved         where it moved to, on its own network
+    since         when it was made
     """
 
     ref: Ref
@@ -113,7 +148,16 @@ class Account:
     url: str = ""
     uri: str = ""
     fields: tuple[tuple[str, str], ...] = ()
+    emojis: tuple[tuple[str, str], ...] = ()
     bot: bool = False
+    group: bool = False
+    locked: bool = False
+    refuses: str = ""
+    discoverable: bool = True
+    indexable: bool = True
+    same_as: tuple[str, ...] = ()
+    moved: Ref | None = None
+    since: float | None = None
     endpoint: str = ""
     mark: str = ""
     detail: Mapping[str, str] = field(default_factory=lambda: NOTHING)
@@ -140,7 +184,8 @@ class PostBody:
 
     `mentions` are accounts, and `tags` hashtags without `#`, beside those in the text. `detail` holds native facts
     that only adapters of `ref.network` read (a kind, a relay, a version hash). `mark` says which original this is a
-    copy of, when another bridge made it.
+    copy of, when another bridge made it. `summary` and `image` belong to what has a `title`: an abstract, and the
+    picture at its head. From `expires` on (seconds) it is to be gone.
     """
 
     ref: Ref
@@ -152,10 +197,14 @@ class PostBody:
     root: Ref | None = None
     quote: Ref | None = None
     title: str = ""
+    summary: str = ""
+    image: str = ""
+    poll: Poll | None = None
     warning: str = ""
     sensitive: bool = False
     lang: str = ""
     audience: Audience = "public"
+    expires: float | None = None
     url: str = ""
     uri: str = ""
     mentions: tuple[Ref, ...] = ()
@@ -253,7 +302,121 @@ class Block:
     target: Ref
 
 
-Act = Post | Edit | Delete | Follow | FollowList | Accept | Reject | React | Repost | Profile | Block
+@dataclass(frozen=True, slots=True)
+class BlockList:
+    """The actor has blocked just these accounts from `Activity.at` on; the core finds the difference."""
+
+    targets: tuple[Ref, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """The actor chooses among the answers of the poll `target`: by their ids, or with `named` by their names."""
+
+    target: Ref
+    choices: tuple[str, ...]
+    named: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """The votes of the poll `target`, counted anew."""
+
+    target: Ref
+    poll: Poll
+
+
+@dataclass(frozen=True, slots=True)
+class Zap:
+    """The actor paid for the post `target`: thousandths of a satoshi, with a few words."""
+
+    target: Ref
+    msats: int
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The actor complains about the account `target` and its `posts`, to those who moderate. `reason` is a category:
+    spam, nudity, illegal, impersonation, profanity, malware or other."""
+
+    target: Ref
+    posts: tuple[Ref, ...] = ()
+    reason: str = "other"
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """The actor goes on as the account `target`, on the same network; followers are to follow there."""
+
+    target: Ref
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """The actor keeps their own post `target` at the top of their profile, or no longer does."""
+
+    target: Ref
+    pinned: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class PinList:
+    """The actor keeps just these posts at the top from `Activity.at` on, first to last; the core diffs it."""
+
+    targets: tuple[Ref, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Words for the accounts `to` alone. The core takes and says them only between a person and the bot."""
+
+    to: tuple[Ref, ...]
+    text: Text
+    reply_to: Ref | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteRequest:
+    """The actor asks whether their post `quote` may quote the post `target`. Answered with Accept or Reject."""
+
+    target: Ref
+    quote: Ref
+
+
+@dataclass(frozen=True, slots=True)
+class Approve:
+    """The actor lets the post `target` quote theirs; `proof` is where that can be checked."""
+
+    target: Ref
+    proof: str
+
+
+Act = (
+    Post
+    | Edit
+    | Delete
+    | Follow
+    | FollowList
+    | Accept
+    | Reject
+    | React
+    | Repost
+    | Profile
+    | Block
+    | BlockList
+    | Vote
+    | Tally
+    | Zap
+    | Report
+    | Move
+    | Pin
+    | PinList
+    | Message
+    | QuoteRequest
+    | Approve
+)
 
 
 @dataclass(frozen=True, slots=True)

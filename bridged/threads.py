@@ -1,5 +1,6 @@
 """Brings over what a post refers to: parents, roots and quotes that nobody over there has seen yet."""
 
+import asyncio
 from dataclasses import dataclass, field
 
 from bridged.adapter import Envelope, Malformed, Unreachable
@@ -16,6 +17,10 @@ PEOPLE = 10
 """How many of those that one post names are looked up."""
 FETCHES = 20
 """How many posts one activity may make us fetch."""
+SEARCHES = 8
+"""Searches by address at once: strangers can ask for them."""
+SEARCH = 9.0
+"""Seconds one of them may take on one network."""
 
 
 @dataclass
@@ -52,6 +57,7 @@ def roots(tx: Tx, activity: Activity) -> Ref | None:
 class Threads:
     def __init__(self, core: Core, ghosts: Ghosts) -> None:
         self.core, self.ghosts = core, ghosts
+        self._searches = asyncio.Semaphore(SEARCHES)
 
     async def bring(self, activity: Activity, network: str, budget: Budget) -> None:
         """Makes what `activity` refers to, and whom it names, stand on `network`, where consent allows.
@@ -65,6 +71,40 @@ class Threads:
                 await self._native(ref)
             else:
                 await self.ghosts.wanted(ref, network)
+
+    async def found(self, text: str, network: str) -> Ref | None:
+        """What a person means by `text`, at home on any other network, as it stands on `network`; see `Host.bring`.
+
+        Raises Unreachable when somewhere no answer came and nobody else knew it.
+        """
+        if self._searches.locked():
+            raise Unreachable("too many searches at once")
+        silent = False
+        async with self._searches:
+            for other in sorted(self.core.others(network)):
+                ref = self.core.adapters[other].parse(text)
+                if ref is None:
+                    continue
+                try:
+                    async with asyncio.timeout(SEARCH):
+                        found = await self._stands(ref, network)
+                except (Unreachable, TimeoutError):
+                    silent = True
+                    continue
+                if found is not None:
+                    return found
+        if silent:
+            raise Unreachable(f"no answer about {text}")
+        return None
+
+    async def _stands(self, ref: Ref, network: str) -> Ref | None:
+        """The copy of the post, or the ghost of the account, brought over if need be and consent allows."""
+        await self._bring_post(ref, network, Budget())
+        there = await self.core.store.read(lambda tx: there_of(tx, ref, network))
+        if there is not None:
+            return there.ref
+        ghost = await self.ghosts.wanted(ref, network)
+        return ghost.ref if ghost else None
 
     async def _native(self, ref: Ref) -> None:
         try:

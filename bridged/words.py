@@ -9,17 +9,29 @@ from dataclasses import replace
 from bridged.model import (
     Accept,
     Activity,
+    Approve,
     Block,
+    BlockList,
+    Delete,
     Edit,
     Follow,
     FollowList,
+    Message,
+    Move,
+    Pin,
+    PinList,
     Post,
     PostBody,
+    QuoteRequest,
     React,
     Ref,
     Reject,
+    Report,
     Repost,
+    Tally,
     Text,
+    Vote,
+    Zap,
 )
 
 Resolve = Callable[[Ref], Ref]
@@ -33,23 +45,30 @@ def canonical(activity: Activity, person: Resolve, thing: Resolve) -> Activity:
             act = Post(_body(body, person, thing))
         case Edit(body):
             act = Edit(_body(body, person, thing))
-        case Follow(target):
-            act = Follow(person(target))
-        case Block(target):
-            act = Block(person(target))
-        case FollowList(targets):
-            act = FollowList(tuple(dict.fromkeys(person(t) for t in targets)))
-        case Accept(target):
-            act = Accept(thing(target))
-        case Reject(target):
-            act = Reject(thing(target))
-        case React(target, content, emoji):
-            act = React(thing(target), content, emoji)
-        case Repost(target):
-            act = Repost(thing(target))
-        case _:
+        case Follow(target) | Block(target):
+            act = replace(act, target=person(target))
+        case FollowList(targets) | BlockList(targets):
+            act = replace(act, targets=_each(person, targets))
+        case PinList(targets):
+            act = PinList(_each(thing, targets))
+        case Accept(target) | Reject(target) | React(target) | Repost(target) | Vote(target) | Zap(target):
+            act = replace(act, target=thing(target))
+        case Tally(target) | Pin(target) | Approve(target):
+            act = replace(act, target=thing(target))
+        case QuoteRequest(target, quote):
+            act = QuoteRequest(thing(target), thing(quote))
+        case Report(target, posts):
+            act = replace(act, target=person(target), posts=_each(thing, posts))
+        case Message(to):
+            act = replace(act, to=_each(person, to))
+        case Delete() | Move() | _:
+            # whose a Delete's target is, is looked up before; who moves stays on their own network
             pass
     return replace(activity, act=act)
+
+
+def _each(resolve: Resolve, refs: tuple[Ref, ...]) -> tuple[Ref, ...]:
+    return tuple(dict.fromkeys(map(resolve, refs)))
 
 
 def _body(body: PostBody, person: Resolve, thing: Resolve) -> PostBody:
@@ -79,8 +98,12 @@ def body_of(activity: Activity) -> PostBody | None:
 def posts_in(activity: Activity) -> tuple[Ref, ...]:
     """The posts an activity is about or answers, nearest first."""
     act = activity.act
-    if isinstance(act, React | Repost):
+    if isinstance(act, React | Repost | Zap | Vote | Pin | Tally | Approve):
         return (act.target,)
+    if isinstance(act, QuoteRequest):
+        return (act.target, act.quote)
+    if isinstance(act, Report):
+        return act.posts
     body = body_of(activity)
     if body is None:
         return ()
@@ -91,7 +114,9 @@ def posts_in(activity: Activity) -> tuple[Ref, ...]:
 def people_in(activity: Activity) -> tuple[Ref, ...]:
     """The accounts an activity names, authors of posts apart."""
     act = activity.act
-    if isinstance(act, Follow | Block):
+    if isinstance(act, Follow | Block | Report | Move):
         return (act.target,)
+    if isinstance(act, Message):
+        return act.to
     body = body_of(activity)
     return tuple(dict.fromkeys(body.text.mentions() + body.mentions)) if body else ()

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -16,6 +17,10 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from bridged.testing import FakeNetwork, Harness
 
 POSTGRES = os.environ.get("BRIDGED_TEST_POSTGRES", "postgresql+asyncpg://postgres@127.0.0.1:5432/postgres")
+
+# A machine under load is slow, which is no fault of the test's.
+hypothesis.settings.register_profile("bridged", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("bridged")
 
 # An adapter from outside: nothing but its entry point tells the bridge that it is there.
 _outside = str(Path(__file__).parent / "pigeon")

@@ -114,6 +114,12 @@ class ActivityPub:
         said = ident(found.document)
         return [Envelope(self.network, said, found.body, "fetch", ids.native(owners[0]), self._host.now())]
 
+    async def answers(self, ref: Ref) -> Sequence[Envelope]:
+        return ()
+
+    async def recent(self, ref: Ref) -> Sequence[Envelope]:
+        return ()
+
     def hints(self) -> Sequence[str]:
         site = self._host.site
         return (

@@ -21,7 +21,6 @@ from bridged.api import (
     Delete,
     Edit,
     Follow,
-    FollowList,
     Outgoing,
     Part,
     Post,
@@ -66,8 +65,8 @@ class Encoder:
                 return self._profile(activity.act, activity, view)
             case Block():
                 return self._block(activity.act, activity, view)
-            case FollowList():
-                return Outgoing(losses=("ActivityPub has no follow lists, only follows",))
+            case _:
+                raise Rejected("has no form on ActivityPub")
 
     def _post(self, act: Post, activity: Activity, view: View) -> Outgoing:
         document, losses = note(act.body, view, self.urls, self.domain)

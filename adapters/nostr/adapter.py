@@ -152,6 +152,12 @@ class Nostr:
             return ()
         return (envelope_of(*newest, now),)
 
+    async def answers(self, ref: Ref) -> Sequence[Envelope]:
+        return ()
+
+    async def recent(self, ref: Ref) -> Sequence[Envelope]:
+        return ()
+
     def hints(self) -> Sequence[str]:
         return (
             f"On Nostr, look up alice_at_mastodon.social@{self._host.site.domain} (a NIP-05 name) to find "

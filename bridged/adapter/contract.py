@@ -140,6 +140,21 @@ class Host(Protocol):
         ...
 
     async def following(self, ghost: Ghost, limit: int, offset: int = 0) -> tuple[int, list[Ref]]: ...
+    async def pinned(self, ghost: Ghost) -> list[Copy]:
+        """Copies of what the ghost's owner keeps at the top of their profile, first to last."""
+        ...
+
+    async def answers(self, ref: Ref, limit: int, offset: int = 0) -> tuple[int, list[Ref]]:
+        """Total, and a page of what is known here to answer the native post `ref`, oldest first: natives and copies."""
+        ...
+
+    async def bring(self, text: str) -> Ref | None:
+        """What a person means by this URL or id of another network, a post or an account: made to stand here.
+
+        The native ref of the copy or ghost; None: nothing, or no consent. Raises Unreachable.
+        """
+        ...
+
     async def counts(self) -> Mapping[str, int]:
         """`ghosts` (live, here) and `posts` (copies of posts here), for public statistics."""
         ...
@@ -202,6 +217,15 @@ class Source(Protocol):
 
     async def fetch(self, ref: Ref) -> Sequence[Envelope]:
         """The post `ref` from its origin, verified; empty when it is gone or not public. Raises Unreachable."""
+        ...
+
+    async def answers(self, ref: Ref) -> Sequence[Envelope]:
+        """The public posts that answer the post `ref` directly, verified, a few dozen at most. Raises Unreachable."""
+        ...
+
+    async def recent(self, ref: Ref) -> Sequence[Envelope]:
+        """What the account said lately and keeps pinned, verified, oldest first; nothing where listening brings that
+        by itself. Raises Unreachable."""
         ...
 
     def hints(self) -> Sequence[str]:

@@ -32,6 +32,8 @@ class Capabilities:
     ids       "derived": ids are computed before sending; "server": known only once sent.
     consent   what people there are used to; the setting that a new bridge starts with
     edits     whether an Edit changes what was said (else encode turns it into delete and repost, or says no).
+    discreet  acts that only those concerned see there. Where such an act would be public, the bridge's bot says it
+              without a word of who did it
     """
 
     acts: frozenset[str]
@@ -40,6 +42,7 @@ class Capabilities:
     ids: Literal["derived", "server"] = "derived"
     edits: bool = True
     consent: Literal["open", "opt-in"] = "opt-in"
+    discreet: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +89,11 @@ class View:
     previous    for an Edit or Delete: the copies here of what it is about, by part
     own         the copies here made for the actor's account itself (`Part.of == account.ref`: profile, lists), by part
     follows     for Follow and Delete of a follow: all native accounts that the actor follows once it is done
-    subject     the earlier activity this one is about, when it was not a post: the follow that an Accept or Reject
-                answers (then native to this network), the like, repost, follow or block that a Delete takes back
+    blocks      likewise for Block and Delete of a block: all native accounts that the actor has blocked
+    pins        for Pin: what stands here for all that the actor has pinned, first to last
+    subject     the earlier activity this one is about, when it was not a post: the follow or QuoteRequest that an
+                Accept or Reject answers (then native to this network), the like, repost, follow or block that a
+                Delete takes back; for Vote and Tally the poll's Post
     """
 
     at: float
@@ -100,6 +106,8 @@ class View:
     previous: tuple[Copy, ...] = ()
     own: tuple[Copy, ...] = ()
     follows: tuple[Ref, ...] = ()
+    blocks: tuple[Ref, ...] = ()
+    pins: tuple[Ref, ...] = ()
     subject: Activity | None = None
 
 
@@ -179,11 +187,15 @@ class Heard:
     full    accounts all of whose public acts are wanted
     known   accounts that have ghosts elsewhere: their edits, deletes and profiles are wanted
     ghosts  our ghosts here: whatever names or answers them is wanted
+    hidden  those of the ghosts whose owners do not want to be found by search
+    polls   open polls (posts), theirs and ours: votes in them are wanted
     """
 
     full: frozenset[str] = frozenset()
     known: frozenset[str] = frozenset()
     ghosts: frozenset[str] = frozenset()
+    hidden: frozenset[str] = frozenset()
+    polls: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import Any
 
 import msgspec
-from sqlalchemy import Select, and_, exists, func, select, update
+from sqlalchemy import Select, and_, case, exists, func, select, update
 
 from bridged import model
 from bridged.adapter import Part
@@ -29,6 +29,17 @@ _kinds: Mapping[str, msgspec.json.Decoder[Any]] = {
         model.Repost,
         model.Profile,
         model.Block,
+        model.BlockList,
+        model.Vote,
+        model.Tally,
+        model.Zap,
+        model.Report,
+        model.Move,
+        model.Pin,
+        model.PinList,
+        model.Message,
+        model.QuoteRequest,
+        model.Approve,
     )
 }
 
@@ -312,6 +323,34 @@ def copies_by(
     if before is not None:
         query = query.where(first.c.id < before)
     return [(row.number, _copy(row)) for row in tx.execute(query)]
+
+
+def answers(tx: Tx, to: Ref, network: str, limit: int, offset: int) -> tuple[int, list[Ref]]:
+    """How many posts that answer `to` stand on `network`, and a page of their ids there, oldest first."""
+    copy = (
+        select(copies.c.ref)
+        .where(
+            copies.c.origin_network == acts.c.network,
+            copies.c.origin_id == acts.c.id,
+            copies.c.network == network,
+            copies.c.part == 0,
+            copies.c.gone == 0,
+        )
+        .order_by(copies.c.version.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    here = case((acts.c.network == network, acts.c.id), else_=copy)
+    found = (
+        select(here.label("ref"), acts.c.at)
+        .where(acts.c.target_network == to.network, acts.c.target_id == to.id)
+        .where(acts.c.kind == "Post", acts.c.state != "deleted")
+        .subquery()
+    )
+    shown = select(found.c.ref).where(found.c.ref.is_not(None))
+    total = tx.execute(select(func.count()).select_from(shown.subquery())).scalar()
+    rows = tx.execute(shown.order_by(found.c.at, found.c.ref).limit(limit).offset(offset))
+    return total, [Ref(network, r.ref) for r in rows]
 
 
 def count_posts(tx: Tx, network: str) -> int:

@@ -140,14 +140,13 @@ def wanted(tx: Tx, network: str) -> list[str]:
     return [r.target_id for r in rows]
 
 
-def newer_list(tx: Tx, actor: Ref, ref: Ref, at: float) -> bool:
-    """Notes the newest follow list of an account; False when the one at hand is not newer."""
-    known = tx.execute(
-        select(lists.c.at, lists.c.ref).where(lists.c.network == actor.network, lists.c.actor == actor.id)
-    ).first()
+def newer_list(tx: Tx, actor: Ref, ref: Ref, at: float, kind: str = "FollowList") -> bool:
+    """Notes the newest list of one kind of an account; False when the one at hand is not newer."""
+    mine = (lists.c.network == actor.network, lists.c.actor == actor.id, lists.c.kind == kind)
+    known = tx.execute(select(lists.c.at, lists.c.ref).where(*mine)).first()
     if known is not None and (known.at > at or (known.at == at and known.ref <= ref.id)):
         return False
-    upsert(tx, lists, network=actor.network, actor=actor.id, at=at, ref=ref.id)
+    upsert(tx, lists, network=actor.network, actor=actor.id, kind=kind, at=at, ref=ref.id)
     return True
 
 
@@ -182,3 +181,9 @@ def blocked_by(tx: Tx, actor: Ref, targets: Sequence[Ref]) -> set[Ref]:
         )
     )
     return {Ref(r.network, r.actor) for r in rows} & set(targets)
+
+
+def blocks_of(tx: Tx, actor: Ref) -> dict[Ref, Ref]:
+    """Every account that `actor` has blocked, with the act that made it so."""
+    rows = tx.execute(select(blocks).where(blocks.c.network == actor.network, blocks.c.actor == actor.id))
+    return {Ref(r.target_network, r.target_id): Ref(actor.network, r.ref) for r in rows}

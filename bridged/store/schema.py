@@ -52,7 +52,10 @@ accounts = Table(
     Column("alias", Text, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("fetched_at", Float, nullable=False),
+    Column("due_at", Float, nullable=False, server_default="0"),  # when to look at it again
+    Column("tries", Integer, nullable=False, server_default="0"),  # looks in vain since the last that was not
     Index("accounts_handle", "network", "handle"),
+    Index("accounts_due", "due_at"),
 )
 
 members = Table(  # what a person, or the operator for them, decided about being bridged
@@ -179,11 +182,60 @@ blocks = Table(
     Index("blocks_target", "target_network", "target_id"),
 )
 
-lists = Table(  # the newest follow list heard of an account that publishes whole lists
+pins = Table(  # what people keep at the top of their profiles: their own posts
+    "pins",
+    metadata,
+    Column("network", String(64), primary_key=True),
+    Column("actor", Text, primary_key=True),
+    Column("post", Text, primary_key=True),
+    Column("at", Float, nullable=False),
+)
+
+votes = Table(  # in polls that stand on more than one network; the latest of each voter counts
+    "votes",
+    metadata,
+    Column("network", String(64), primary_key=True),  # of the poll
+    Column("poll", Text, primary_key=True),
+    Column("voter_network", String(64), primary_key=True),
+    Column("voter_id", Text, primary_key=True),
+    Column("choices", Text, nullable=False),  # places in the poll's options, comma-separated
+    Column("at", Float, nullable=False),
+)
+
+persons = Table(  # accounts proved to be the same human's, each pair in both directions
+    "persons",
+    metadata,
+    Column("network", String(64), primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("other_network", String(64), primary_key=True),
+    Column("other_id", Text, nullable=False),
+    Column("at", Float, nullable=False),
+)
+
+former_handles = Table(  # which ghosts had before: they go on leading to them, and are nobody else's
+    "former_handles",
+    metadata,
+    Column("network", String(64), primary_key=True),
+    Column("handle", Text, primary_key=True),
+    Column("owner_network", String(64), nullable=False),
+    Column("owner_id", Text, nullable=False),
+)
+
+notices = Table(  # what somebody was told once
+    "notices",
+    metadata,
+    Column("network", String(64), primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("what", String(32), primary_key=True),
+    Column("at", Float, nullable=False),
+)
+
+lists = Table(  # the newest list heard of an account that publishes whole lists: follows, blocks, pins
     "lists",
     metadata,
     Column("network", String(64), primary_key=True),
     Column("actor", Text, primary_key=True),
+    Column("kind", String(12), primary_key=True, server_default="FollowList"),
     Column("at", Float, nullable=False),
     Column("ref", Text, nullable=False),
 )

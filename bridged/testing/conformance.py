@@ -15,7 +15,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -23,14 +23,14 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from bridged.adapter import API_VERSION, LOCAL, Envelope, Http, Malformed, Outgoing, Part, Sink
-from bridged.model import Account, Activity, Delete, Edit, Ghost, Post, React
+from bridged.model import Account, Act, Activity, Delete, Edit, Ghost, Post, React
 from bridged.store import acts, identity
 from bridged.testing.frozen import frozen
 from bridged.testing.harness import Harness
 from bridged.testing.network import FakeNetwork
 from bridged.testing.stage import Said, Stage
 
-ACTS = {"Post", "Edit", "Delete", "Follow", "FollowList", "Accept", "Reject", "React", "Repost", "Profile", "Block"}
+ACTS = {kind.__name__ for kind in get_args(Act)}
 _UNCHECKED = (HealthCheck.function_scoped_fixture, HealthCheck.too_slow)
 _NETWORK = re.compile(r"[a-z][a-z0-9]{1,30}")
 

@@ -19,7 +19,9 @@ T = TypeVar("T")
 
 
 class FakeHost:
-    """What a test puts in: `ghosts`, `copies`, `people` (for `lookup`), `heard`. What it finds: `received`, `drops`."""
+    """What a test puts in: `ghosts`, `copies`, `pins`, `replies`, `people` (for `lookup`), `places` (for `bring`),
+    `heard`. What it finds: `received`, `drops`.
+    """
 
     def __init__(self, domain: str = "bridge.test", at: float = 1_790_000_000.0) -> None:
         base = f"https://{domain}"
@@ -34,6 +36,9 @@ class FakeHost:
         self.gone: set[Ref] = set()
         self.people: dict[str, tuple[Ghost, Account]] = {}
         self.copies: dict[Ref, Copy] = {}
+        self.pins: list[Ref] = []
+        self.replies: dict[Ref, list[Ref]] = {}
+        self.places: dict[str, Ref] = {}
         self.refusals: list[str] = []
         self.drops: list[str] = []
         self.gauges: dict[str, float] = {}
@@ -122,6 +127,16 @@ class FakeHost:
 
     async def following(self, ghost: Ghost, limit: int, offset: int = 0) -> tuple[int, list[Ref]]:
         return 0, []
+
+    async def pinned(self, ghost: Ghost) -> list[Copy]:
+        return [self.copies[ref] for ref in self.pins if ref in self.copies]
+
+    async def answers(self, ref: Ref, limit: int, offset: int = 0) -> tuple[int, list[Ref]]:
+        found = self.replies.get(ref, [])
+        return len(found), found[offset : offset + limit]
+
+    async def bring(self, text: str) -> Ref | None:
+        return self.places.get(text)
 
     async def counts(self) -> Mapping[str, int]:
         return {"ghosts": len(self.ghosts), "posts": len(self.copies)}

@@ -89,7 +89,7 @@ class Harness:
         site = Site(s.domain, s.handle_domain, s.base_url, "0", s.bot.username, s.bot.name, s.data_dir)
         for adapter in self.classes:
             network = adapter.network
-            host = AdapterHost(core, network, self.bridge.ghosts, self.http, site)
+            host = AdapterHost(core, network, self.bridge.threads, self.http, site)
             self.hosts[network] = host
             core.adapters[network] = adapter(adapter_config(s, network, adapter.config_type), host)
             if adapter.migrations is not None:

@@ -185,6 +185,15 @@ class _Fake:
         found = self.world.said.get(ref.id)
         return (found,) if found else ()
 
+    async def answers(self, ref: Ref) -> Sequence[Envelope]:
+        self._reach()
+        told = ((_told.decode(e.body), e) for e in self.world.said.values())
+        return [e for t, e in told if t.kind == "Post" and t.target == ref.id]
+
+    async def recent(self, ref: Ref) -> Sequence[Envelope]:
+        self._reach()
+        return [e for e in self.world.said.values() if e.signer == ref]
+
     def _reach(self) -> None:
         if self.world.silent:
             raise Unreachable(f"{self.network} is silent")

@@ -76,6 +76,12 @@ class Pigeon:
     def routes(self) -> Iterable[web.RouteDef]:
         return ()
 
+    async def answers(self, ref: Ref) -> Sequence[Envelope]:
+        return ()
+
+    async def recent(self, ref: Ref) -> Sequence[Envelope]:
+        return ()
+
     def hints(self) -> Sequence[str]:
         return ("On Pigeon, flock to the bird named like the person.",)
 
