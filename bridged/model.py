@@ -168,7 +168,7 @@ class Ghost:
     """The account that stands for `owner` on the network of `ref`.
 
     `custody` is `hosted` (we made it and hold its key) or `linked` (the person's own). `generation` grows when
-    a key is given up and a new ghost takes over.
+    a key is given up and a new ghost takes over. `first` is whom it was made for, when its owner has moved since.
     """
 
     owner: Ref
@@ -176,6 +176,12 @@ class Ghost:
     handle: str
     custody: Custody = "hosted"
     generation: int = 0
+    first: Ref | None = None
+
+    @property
+    def keyed(self) -> Ref:
+        """The account that its keys are derived for."""
+        return self.first or self.owner
 
 
 @dataclass(frozen=True, slots=True)

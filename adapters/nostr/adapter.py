@@ -284,7 +284,7 @@ class Nostr:
     def _signed(self, draft: Draft, view: View) -> Part:
         if view.actor.custody != "hosted":
             raise Rejected("the account here is the person's own: its key is not ours")
-        secret = self._secret(view.actor.owner, view.actor.generation)
+        secret = self._secret(view.actor.keyed, view.actor.generation)
         try:
             event = sign(secret, draft.kind, draft.at, draft.tags, draft.content)
         except BadEvent as bad:

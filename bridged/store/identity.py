@@ -85,6 +85,7 @@ def _ghost(r: Any) -> Ghost:
         r.handle,
         r.custody,
         r.generation,
+        Ref(r.first_network, r.first_id) if r.first_network else None,
     )
 
 
@@ -162,6 +163,20 @@ def add_ghost(tx: Tx, ghost: Ghost, now: float) -> bool:
 def end_ghost(tx: Tx, ghost: Ghost) -> None:
     tx.execute(
         update(ghosts).where(ghosts.c.network == ghost.ref.network, ghosts.c.ref == ghost.ref.id).values(state="gone")
+    )
+
+
+def hand_over(tx: Tx, ghost: Ghost, owner: Ref) -> None:
+    """The ghost, with its keys and followers, stands for `owner` from now on."""
+    tx.execute(
+        update(ghosts)
+        .where(ghosts.c.network == ghost.ref.network, ghosts.c.ref == ghost.ref.id)
+        .values(
+            owner_network=owner.network,
+            owner_id=owner.id,
+            first_network=ghost.keyed.network,
+            first_id=ghost.keyed.id,
+        )
     )
 
 

@@ -80,6 +80,8 @@ ghosts = Table(
     Column("custody", String(8), nullable=False),
     Column("state", String(8), nullable=False),  # live | gone
     Column("at", Float, nullable=False),
+    Column("first_network", String(64)),  # whom it was made for, where it stands for somebody else by now
+    Column("first_id", Text),
     UniqueConstraint("network", "ref"),
     UniqueConstraint("network", "handle"),
 )
@@ -189,6 +191,24 @@ pins = Table(  # what people keep at the top of their profiles: their own posts
     Column("actor", Text, primary_key=True),
     Column("post", Text, primary_key=True),
     Column("at", Float, nullable=False),
+)
+
+polls = Table(  # those that stand on more than one network
+    "polls",
+    metadata,
+    Column("network", String(64), primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("open", Integer, nullable=False),
+    Column("at", Float, nullable=False),
+    Index("polls_open", "open", "at"),
+)
+
+pages = Table(  # where posts are read by people, when that is not their id
+    "pages",
+    metadata,
+    Column("url", Text, primary_key=True),
+    Column("network", String(64), nullable=False),
+    Column("id", Text, nullable=False),
 )
 
 votes = Table(  # in polls that stand on more than one network; the latest of each voter counts

@@ -1,4 +1,4 @@
-"""Polls, pins, persons, former handles, notices; follow lists become lists of any kind."""
+"""Polls, pins, pages, persons, former handles, notices; ghosts may change hands; follow lists become lists of any kind."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -20,6 +20,24 @@ def upgrade() -> None:
         sa.Column("post", sa.Text(), nullable=False),
         sa.Column("at", sa.Float(), nullable=False),
         sa.PrimaryKeyConstraint("network", "actor", "post"),
+    )
+    op.add_column("ghosts", sa.Column("first_network", sa.String(length=64), nullable=True))
+    op.add_column("ghosts", sa.Column("first_id", sa.Text(), nullable=True))
+    op.create_table(
+        "polls",
+        sa.Column("network", sa.String(length=64), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("open", sa.Integer(), nullable=False),
+        sa.Column("at", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("network", "id"),
+    )
+    op.create_index("polls_open", "polls", ["open", "at"], unique=False)
+    op.create_table(
+        "pages",
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("network", sa.String(length=64), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("url"),
     )
     op.create_table(
         "votes",
