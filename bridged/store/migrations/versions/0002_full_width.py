@@ -1,4 +1,4 @@
-"""Polls, pins, pages, persons, former handles, notices; ghosts may change hands; follow lists become lists of any kind."""
+"""Polls, pins, pages, persons, former handles, notices; ghosts may change hands; lists of any kind."""
 
 import sqlalchemy as sa
 from alembic import op
