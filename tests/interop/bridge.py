@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.error import HTTPError
@@ -27,7 +28,7 @@ class Bridge:
         self,
         world: World,
         host: str,
-        relay: Relay,
+        relay: Relay | Sequence[Relay],
         store: str = "sqlite",
         consent: dict[str, str] | None = None,
     ):
@@ -38,6 +39,7 @@ class Bridge:
         self.file = self.home / "bridge.yaml"
         self.process: Process | None = None
         var = self.home / "var"
+        relays = [relay] if isinstance(relay, Relay) else relay
         own_relay = {"enabled": True, "path": "/relay"}
         config = {
             "domain": host,
@@ -50,9 +52,9 @@ class Bridge:
             "trusted_proxies": ["127.0.0.1/32"],
             "consent": {"activitypub": "opt-in", "nostr": "open"} | (consent or {}),
             "answers": {"activitypub": "bridge", "nostr": "bridge"},
-            "egress": {"allow": ["127.0.0.0/8"], "ports": [80, 443, relay.port]},
+            "egress": {"allow": ["127.0.0.0/8"], "ports": [80, 443, *(r.port for r in relays)]},
             "bot": {"username": "bridge", "name": "The bridge"},
-            "adapters": {"activitypub": {}, "nostr": {"relays": [relay.url], "relay": own_relay}},
+            "adapters": {"activitypub": {}, "nostr": {"relays": [r.url for r in relays], "relay": own_relay}},
         }
         self.file.write_text(yaml.safe_dump(config, sort_keys=False))
         Bridge.all.append(self)

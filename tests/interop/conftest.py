@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from .bridge import Bridge
-from .peers import Fedify, Nostr, NostrUser, Peer, Pubby, Relay
+from .peers import Fedify, Nostr, NostrTools, NostrUser, Peer, Pubby, Relay
 from .world import HERE, World, eventually, unready
 
 NAMES = [
     "bridge.test", "open.test", "crash.test", "crash-pg.test",
     "fedify.test", "cavage.test", "pubby.test", "member.test",
+    "relays.test", "group.test", "remy.test",
     "fedify.crash.test", "pubby.crash.test", "fedify.pg.test", "pubby.pg.test",
 ]  # fmt: skip
 # A PNG of one pixel.
@@ -43,6 +44,11 @@ def nostr(world: World) -> Nostr:
 
 
 @pytest.fixture(scope="session")
+def tools(world: World) -> NostrTools:
+    return NostrTools(world)
+
+
+@pytest.fixture(scope="session")
 def relay(world: World) -> Relay:
     return Relay(world)
 
@@ -61,6 +67,12 @@ def cavage(world: World) -> Fedify:
 @pytest.fixture(scope="session")
 def pubby(world: World) -> Pubby:
     return Pubby(world, "pubby.test")
+
+
+@pytest.fixture(scope="session")
+def group(world: World) -> Fedify:
+    """A community server's group: it tells on what `announce` hands it (FEP-1b12)."""
+    return Fedify(world, "group.test", "birds", kind="Group")
 
 
 @pytest.fixture(scope="session", params=["fedify", "cavage", "pubby"])

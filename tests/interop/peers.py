@@ -1,376 +1,67 @@
-"""The servers and people nobody here wrote, behind one interface each."""
-
-import json
-import subprocess
-import threading
-import uuid
-from datetime import UTC, datetime
-from typing import Any
-from urllib.error import HTTPError
-
-from .world import AS2, KIT, PEERS, Exchange, World, control, eventually, free_port, lines_of
-
-PUBLIC = "https://www.w3.org/ns/activitystreams#Public"
-
-
-def ident(thing: Any) -> str | None:
-    """The id of an object that may be given whole or by id."""
-    return thing.get("id") if isinstance(thing, dict) else thing
-
-
-def many(thing: Any) -> list[Any]:
-    """A JSON-LD value that may be absent, single or a list."""
-    return [] if thing is None else thing if isinstance(thing, list) else [thing]
-
-
-def is_public(thing: dict[str, Any]) -> bool:
-    return any(ident(x) in (PUBLIC, "as:Public", "Public") for x in [*many(thing.get("to")), *many(thing.get("cc"))])
-
-
-class Peer:
-    """An ActivityPub server with one actor. `received` is its own log of what it verified."""
-
-    def __init__(self, world: World, host: str, user: str):
-        self.world, self.host, self.user, self.port = world, host, user, world.port[host]
-        self.acct = f"{user}@{host}"
-        self.actor: str
-        self.follows: dict[str, dict[str, Any]] = {}  # the Follow sent to each actor
-
-    def _ready(self) -> None:
-        eventually(lambda: self.world.get_json(self.actor), timeout=30)
-
-    def activity(self, kind: str, obj: Any, to: str) -> dict[str, Any]:
-        return {"type": kind, "id": f"https://{self.host}/activities/{uuid.uuid4()}", "actor": self.actor,
-                "object": obj, "to": [PUBLIC], "cc": [to]}  # fmt: skip
-
-    def received(self, kind: str | None = None, **fields: Any) -> list[dict[str, Any]]:
-        """Activities received, oldest first; `fields` compares ids (object="…", actor="…")."""
-        return [
-            a for a in self._log()
-            if kind in (None, a["type"]) and all(ident(a.get(k)) == v for k, v in fields.items())
-        ]  # fmt: skip
-
-    def notes(self, text: str) -> list[dict[str, Any]]:
-        """Create activities received whose note contains the text."""
-        return [
-            a
-            for a in self.received("Create")
-            if isinstance(a["object"], dict) and text in str(a["object"].get("content"))
-        ]
-
-    def wait_note(self, text: str, timeout: float = 20) -> dict[str, Any]:
-        return eventually(lambda: self.notes(text), timeout)[0]["object"]
-
-    def deliveries(self) -> list[Exchange]:
-        """POSTs to this server's inboxes as they passed the TLS front."""
-        return [x for x in self.world.wire(self.host, "POST") if "inbox" in x.path]
-
-    def like(self, note: str, author: str) -> dict[str, Any]:
-        return self.send(self.activity("Like", note, author), author)
-
-    def boost(self, note: str, author: str) -> dict[str, Any]:
-        boost = self.activity("Announce", note, author) | {"published": datetime.now(UTC).isoformat(timespec="seconds")}
-        return self.send(boost, author)
-
-    def undo(self, activity: dict[str, Any], author: str) -> dict[str, Any]:
-        return self.send(self.activity("Undo", activity, author), author)
-
-    def _log(self) -> list[dict[str, Any]]:
-        raise NotImplementedError
-
-    def lookup(self, uri: str) -> dict[str, Any]:
-        raise NotImplementedError
-
-    def follow(self, actor: str) -> None:
-        raise NotImplementedError
-
-    def following(self) -> list[str]:
-        """Actors who accepted."""
-        raise NotImplementedError
-
-    def unfollow(self, actor: str) -> None:
-        self.undo(self.follows.pop(actor), actor)
-        control(self.port, "forget", {"actor": actor})  # else following again would not wait for a new Accept
-
-    def post(self, text: str, **note: Any) -> str:
-        """A public note to the followers; its id."""
-        raise NotImplementedError
-
-    def reply(self, text: str, note: str, author: str) -> str:
-        """A public note in reply to `note`, mentioning and delivered to its author; its id."""
-        raise NotImplementedError
-
-    def edit(self, note: str, text: str, to: str) -> None:
-        raise NotImplementedError
-
-    def delete(self, note: str, to: str) -> None:
-        raise NotImplementedError
-
-    def send(self, activity: dict[str, Any], to: str) -> dict[str, Any]:
-        raise NotImplementedError
-
-    def followers(self) -> list[str]:
-        return self._state()["followers"]
-
-    def _state(self) -> dict[str, Any]:
-        raise NotImplementedError
-
-
-class Fedify(Peer):
-    """npm @fedify/fedify: RFC 9421 first unless cavage=True, falls back; strict. Keeps all in memory."""
-
-    def __init__(
-        self,
-        world: World,
-        host: str,
-        user: str = "fay",
-        *,
-        cavage: bool = False,
-        patient: bool = False,
-        icon: str = "",
-    ):
-        super().__init__(world, host, user)
-        self.actor = f"https://{host}/users/{user}"
-        env = {
-            "PORT": str(self.port),
-            "ORIGIN": f"https://{host}",
-            "ACTOR": user,
-            "FIRST_KNOCK": "cavage" if cavage else "rfc9421",
-            "ICON": icon,
-            "PATIENT": "1" if patient else "",
-        }
-        self.process = world.run(host, [PEERS / "bin/node", "fedify_peer.mjs"], env, PEERS / "fedify")
-        self._ready()
-
-    def _ctl(self, name: str, **body: Any) -> Any:
-        try:
-            return control(self.port, name, body)
-        except HTTPError as e:
-            raise AssertionError(f"{self.host} {name} {body}: {e.read().decode()[:300]}") from e
-
-    def _log(self) -> list[dict[str, Any]]:
-        return self._ctl("log")
-
-    def _state(self) -> dict[str, Any]:
-        return self._ctl("state")
-
-    def lookup(self, uri: str) -> dict[str, Any]:
-        return self._ctl("lookup", uri=uri)
-
-    def follow(self, actor: str) -> None:
-        sent = self._ctl("follow", uri=actor)["id"]
-        self.follows[actor] = {"type": "Follow", "id": sent, "actor": self.actor, "object": actor}
-
-    def following(self) -> list[str]:
-        return self._state()["following"]
-
-    def post(self, text: str, **note: Any) -> str:
-        return self._ctl("note", note={"content": f"<p>{text}</p>", **note})["id"]
-
-    def reply(self, text: str, note: str, author: str) -> str:
-        return self._ctl("note", note={"content": f"<p>{text}</p>", "inReplyTo": note}, to=[author], mentions=[author])[
-            "id"
-        ]
-
-    def post_to(self, text: str, actor: str) -> str:
-        """A public note that answers and mentions nobody, delivered to that actor's server all the same."""
-        return self._ctl("note", note={"content": f"<p>{text}</p>"}, to=[actor])["id"]
-
-    def edit(self, note: str, text: str, to: str) -> None:
-        self._ctl("edit", id=note, note={"content": f"<p>{text}</p>"}, to=[to])
-
-    def delete(self, note: str, to: str) -> None:
-        self._ctl("remove", id=note, to=[to])
-
-    def send(self, activity: dict[str, Any], to: str) -> dict[str, Any]:
-        self._ctl("send", activity=activity, to=[to])
-        return activity
-
-
-class Pubby(Peer):
-    """PyPI pubby: verifies draft-cavage only, delivers once. `seen` is what it notifies its user of."""
-
-    def __init__(self, world: World, host: str, user: str = "pat"):
-        super().__init__(world, host, user)
-        self.actor = f"https://{host}/ap/actor"
-        env = {
-            "PORT": str(self.port),
-            "ORIGIN": f"https://{host}",
-            "ACTOR": user,
-            "DATA": str(world.home / host),
-        }
-        self.process = world.run(host, [PEERS / "pubby/bin/python", KIT / "pubby_peer.py"], env)
-        self._ready()
-
-    def _log(self) -> list[dict[str, Any]]:
-        return control(self.port, "log")
-
-    def _state(self) -> dict[str, Any]:
-        return control(self.port, "state")
-
-    def seen(self, kind: str, target: str) -> list[dict[str, Any]]:
-        """Notifications: replies, mentions, likes and boosts of that target."""
-        seen = self._state()["seen"]
-        return [i for i in seen if i["interaction_type"] == kind and i["target_resource"] == target]
-
-    def lookup(self, uri: str) -> dict[str, Any]:
-        """pubby has no look-up of its own: WebFinger and the actor, as a client of its network would."""
-        acct = uri.removeprefix("acct:")
-        query = f"https://{acct.rpartition('@')[2]}/.well-known/webfinger?resource=acct:{acct}"
-        jrd = self.world.get_json(query, "application/jrd+json")
-        return self.world.get_json(next(x["href"] for x in jrd["links"] if x["rel"] == "self" and x["type"] == AS2))
-
-    def follow(self, actor: str) -> None:
-        self.follows[actor] = control(self.port, "follow", {"actor": actor})
-
-    def following(self) -> list[str]:
-        return [actor for actor, accepted in self._state()["following"].items() if accepted]
-
-    def post(self, text: str, **note: Any) -> str:
-        return control(self.port, "publish", {"content": f"<p>{text}</p>", **note})["object"]["id"]
-
-    def reply(self, text: str, note: str, author: str) -> str:
-        tag = [{"type": "Mention", "href": author, "name": "@someone"}]
-        return self.post(text, in_reply_to=note, cc=[author], tag=tag)
-
-    def edit(self, note: str, text: str, to: str) -> None:
-        control(self.port, "edit", {"id": note, "content": f"<p>{text}</p>", "to": [to]})
-
-    def delete(self, note: str, to: str) -> None:
-        control(self.port, "remove", {"id": note, "to": [to]})
-
-    def send(self, activity: dict[str, Any], to: str) -> dict[str, Any]:
-        whole = {
-            "@context": ["https://www.w3.org/ns/activitystreams", "https://w3id.org/security/v1"],
-            **activity,
-        }
-        control(self.port, "send", {"activity": whole})
-        return activity
-
-
-class Relay:
-    """LocalRelay of nostr-sdk. `admitted` is every event it was handed, repeats included, oldest first."""
-
-    def __init__(self, world: World, name: str = "relay"):
-        self.port = free_port()
-        self.url = f"ws://127.0.0.1:{self.port}"
-        self.process = world.run(
-            name, [PEERS / "nostr/bin/python", KIT / "local_relay.py", "--port", self.port, "--log"]
-        )
-        eventually(lambda: "ws://" in self.process.log.read_text())
-
-    def posts(self, text: str) -> list[dict[str, Any]]:
-        """Events it was handed whose content has the text, each id once, oldest first."""
-        return list({e["id"]: e for e in self.admitted() if text in e["content"]}.values())
-
-    def wait_post(self, text: str, timeout: float = 20) -> dict[str, Any]:
-        return eventually(lambda: [e for e in self.posts(text) if e["kind"] == 1], timeout)[0]
-
-    def admitted(self) -> list[dict[str, Any]]:
-        return [line["event"] for line in lines_of(self.process.log)]
-
-
-class Nostr:
-    """The nostr-sdk process that all Nostr users share; inside the world, so it reaches public names."""
-
-    def __init__(self, world: World):
-        self.process = world.run(
-            "nostr",
-            [PEERS / "nostr/bin/python", KIT / "nostr_user.py"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        self._lock = threading.Lock()
-
-    def ask(self, op: str, **request: Any) -> Any:
-        pipe = self.process.popen
-        assert pipe.stdin is not None
-        assert pipe.stdout is not None
-        with self._lock:
-            pipe.stdin.write(json.dumps({"op": op, **request}).encode() + b"\n")
-            pipe.stdin.flush()
-            answer = json.loads(pipe.stdout.readline() or b'{"error": "nostr_user.py ended"}')
-        if isinstance(answer, dict) and "error" in answer:
-            raise AssertionError(answer["error"])
-        return answer
-
-    def fetch(self, relay: str, **flt: Any) -> list[dict[str, Any]]:
-        """Stored events by a NIP-01 filter (tags as `_e=[…]`), oldest first."""
-        return self.ask(
-            "fetch",
-            relays=[relay],
-            filter={k.replace("_", "#", 1) if k[0] == "_" else k: v for k, v in flt.items()},
-        )
-
-
-class NostrUser:
-    """A person with a key, who writes to one relay."""
-
-    def __init__(self, nostr: Nostr, name: str, relay: str):
-        self.nostr, self.key, self.relay = nostr, f"seed:{name}", relay
-        ids = nostr.ask("id", key=self.key)
-        self.public, self.npub = ids["public"], ids["npub"]
-
-    def try_publish(
-        self,
-        kind: int,
-        content: str,
-        tags: list[list[str]] | None = None,
-        relay: str = "",
-        at: int | None = None,
-    ) -> Any:
-        """{"event", "ok", "failed"}: what the relay said."""
-        return self.nostr.ask(
-            "publish",
-            key=self.key,
-            relays=[relay or self.relay],
-            kind=kind,
-            content=content,
-            tags=tags or [],
-            at=at,
-        )
-
-    def publish(
-        self,
-        kind: int,
-        content: str,
-        tags: list[list[str]] | None = None,
-        relay: str = "",
-        at: int | None = None,
-    ) -> Any:
-        """The event, which the relay took."""
-        said = self.try_publish(kind, content, tags, relay, at)
-        assert said["ok"], said
-        return said["event"]
-
-    def note(self, text: str, tags: list[list[str]] | None = None) -> Any:
-        return self.publish(1, text, tags)
-
-    def profile(self, **fields: Any) -> Any:
-        return self.publish(0, json.dumps(fields, ensure_ascii=False))
-
-    def reply(self, parent: Any, text: str, relay: str = "") -> Any:
-        """NIP-10: the parent's root, then the parent; its people and its author."""
-        where = relay or self.relay
-        root = next((t for t in parent["tags"] if t[0] == "e" and t[3:4] == ["root"]), None)
-        link = ["e", parent["id"], where, "reply" if root else "root", parent["pubkey"]]
-        people = dict.fromkeys([t[1] for t in parent["tags"] if t[0] == "p"] + [parent["pubkey"]])
-        return self.publish(1, text, [*([root] if root else []), link, *(["p", p] for p in people)], relay)
-
-    def like(self, target: Any) -> Any:
-        return self.publish(
-            7, "+", [["e", target["id"], self.relay, target["pubkey"]], ["p", target["pubkey"]], ["k", "1"]]
-        )
-
-    def repost(self, target: Any) -> Any:
-        return self.publish(
-            6,
-            json.dumps(target, ensure_ascii=False),
-            [["e", target["id"], self.relay], ["p", target["pubkey"]]],
-        )
-
-    def delete(self, target: Any) -> Any:
-        return self.publish(5, "", [["e", target["id"]], ["k", str(target["kind"])]])
-
-    def follow(self, *people: str) -> Any:
-        return self.publish(3, "", [["p", p] for p in people])
+"""The servers and people nobody here wrote, behind one interface each.
+
+Fediverse: `Fedify(world, host, user, kind="Group", …)` and `Pubby(world, host)`, both a `Peer` with one actor (`.actor`).
+`received(type, object=id, actor=id)`, `notes(text)`, `wait_note(text)` read its log of verified activities, as they were
+written. `to`, `author` are ids of actors; what is said goes to them and, where it says followers, to the followers as well.
+
+| what | how | returns |
+|---|---|---|
+| by the library itself (retries; Fedify adds proofs, and drops words it does not know) | | |
+| post, answer, edit, delete | `post(text, **note)` `reply(text, note, author)` `edit(note, text, to)` `delete(note, to)` | id |
+| like, boost, undo | `like(note, author)` `boost(note, author)` `undo(activity, author)` | activity |
+| follow | `follow(actor)` `unfollow(actor)` `following()` `followers()` | |
+| as it is, signed by the library, sent once, every inbox took it (acts.py) | | |
+| any object | `publish(*to, followers=True, type=…, content=…, summary=…, sensitive=…, contentMap=…, attachment=[media(…)], …)` | id |
+| its new state | `update(id, *to, **changes)` | Update |
+| any activity | `act(type, object, *to, followers=False, **fields)`, undone by `retract(activity, *to)` | activity |
+| the same, refused or not | `deliver(activity, *to, followers=False)` | {inbox: status} |
+| any document | `serve(url, doc or None)` | |
+| direct message | `dm(text, *to)`, those that arrived: `dms(text)` | id, notes |
+| emoji reaction | `react(note, author, "🔥")`, custom: `react(note, author, ":x:", emoji("x", url))`, Misskey's: kind="Like" | activity |
+| poll | `poll(text, options, *to, multiple=False, hours=24)` `vote(question, author, *options)` `counts(question)` | id, -, {name: n} |
+| poll: tell counts, close | `update(question, *to)` `update(question, *to, closed=now())` | Update |
+| quote | `quote(text, note, *to)`; allowed by `publish(interactionPolicy=ANYONE_MAY_QUOTE)` | id |
+| ask whether one may | `request_quote(quoting, note, author)` `quote_answer(request)`, then `update(quoting, quoteAuthorization=…)` | activity |
+| profile | `profile(*to, name=…, attachment=[prop(name, value)], alsoKnownAs=[…])` | document |
+| move | `new.profile(alsoKnownAs=[old.actor])`, `old.move(new.actor, *to)` | Move |
+| block, report | `block(actor)` and `retract(block)`; `flag(actor, *notes, comment=…)` | activity |
+| group (FEP-1b12) | `announce(activity, *to)` | Announce |
+| pins | `pin(note, *to)` `unpin(note, *to)` `featured(actor)` | activity, items |
+| signed reading | `fetch(url)` (search by URL; pages too) `collection(url)` `lookup("acct:…")` | document |
+
+Fedify answers a QuoteRequest for what `publish` made as its interactionPolicy says; pubby accepts every one (its own code).
+Neither library has polls, direct messages, pins, reports or moves of its own: both log and deliver them.
+
+Nostr: relays `Relay` (strict, logs what it admits), `AuthFirst` (AUTH demanded, logs frames), `Sloppy`. People:
+`NostrUser(Nostr(world), name, relay.url)` on nostr-sdk, or `NostrUser(NostrTools(world), name, url)` on nostr-tools:
+
+| what | how |
+|---|---|
+| write | `note` `reply` `like` `repost` `delete` `follow` `profile` `publish(kind, content, tags, relay, at)` `try_publish` |
+| write anything | `nostr.send(event, *relays)` -> {"event", "ok": [url], "failed": {url: why}} |
+| read | `nostr.fetch(url, kinds=[1], _e=[id])` |
+| nostr-tools only | `count(url, **filter)` `auth(url, key)` `watch(*urls, **filter)`: `.seen()` `.events(text)` `.close()` |
+| NIP-17 letters | `dm(key, to, text, *relays)` `dms(key, *relays)` |
+| NIP-05, NIP-11 | `nip05(name)` `info(url)` |
+"""  # noqa: E501
+
+from .acts import (
+    ANYONE_MAY_QUOTE,
+    NOBODY_MAY_QUOTE,
+    PUBLIC,
+    emoji,
+    ident,
+    is_public,
+    many,
+    media,
+    mention,
+    now,
+    prop,
+)
+from .fediverse import Fedify, Peer, Pubby
+from .nostr_peers import AuthFirst, Nostr, NostrTools, NostrUser, Relay, Sloppy, Watch
+
+__all__ = [
+    "ANYONE_MAY_QUOTE", "NOBODY_MAY_QUOTE", "PUBLIC", "AuthFirst", "Fedify", "Nostr", "NostrTools", "NostrUser", "Peer",
+    "Pubby", "Relay", "Sloppy", "Watch", "emoji", "ident", "is_public", "many", "media", "mention", "now", "prop",
+]  # fmt: skip

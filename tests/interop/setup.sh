@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Installs the peers of the interop tests: Fedify (npm), pubby and nostr-sdk (a venv each), and a Node >= 22 where the
-# system's is older. Idempotent, and done at once when nothing changed since the last run.
+# Installs the peers of the interop tests: Fedify, nostr-tools and @nostr-relay/core (npm), pubby, nostr-sdk and nostr-relay
+# (a venv each), and a Node >= 22 where the system's is older. Idempotent, and done at once when nothing changed since the last run.
 #   tests/interop/setup.sh           into .cache/interop of the repo, or into $BRIDGED_PEERS
-# Needs Python >= 3.10, npm and Debian's openssl, ca-certificates, util-linux; what is missing is installed when run as root.
+# Needs Python >= 3.11, npm and Debian's openssl, ca-certificates, util-linux; what is missing is installed when run as root.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 into=${BRIDGED_PEERS:-$here/../../.cache/interop}
@@ -13,8 +13,8 @@ exec 9>"$into/lock"; flock 9
 
 stamp=$(cat "$here/setup.sh" "$here"/kit/package*.json "$here"/kit/requirements-*.txt | sha256sum | cut -d' ' -f1)
 needed() { for c in openssl update-ca-certificates unshare nsenter flock; do command -v "$c" >/dev/null || return 1; done; }
-if [ "$(cat "$into/stamp" 2>/dev/null)" = "$stamp" ] && needed; then exit 0; fi
-rm -f "$into/stamp"
+if [ "$(cat "$into/installed" 2>/dev/null)" = "$stamp" ] && needed; then exit 0; fi
+rm -f "$into/installed"
 
 missing=()
 need() { command -v "$1" >/dev/null || missing+=("$2"); }
@@ -41,14 +41,14 @@ fi
 [ "$(major "$node")" -ge 22 ] || { echo "setup.sh: no Node >= 22" >&2; exit 1; }
 mkdir -p "$into/bin"; ln -sf "$node" "$into/bin/node"
 
-mkdir -p "$into/fedify"
-cp "$here/kit/package.json" "$here/kit/package-lock.json" "$into/fedify/"
-(cd "$into/fedify" && PATH="$into/bin:$PATH" npm ci --ignore-scripts --no-audit --no-fund >&2)
+mkdir -p "$into/npm"
+cp "$here/kit/package.json" "$here/kit/package-lock.json" "$into/npm/"
+(cd "$into/npm" && PATH="$into/bin:$PATH" npm ci --ignore-scripts --no-audit --no-fund >&2)
 
-for peer in pubby nostr; do
+for peer in pubby nostr sloppy; do
   [ -x "$into/$peer/bin/python" ] || "$python" -m venv "$into/$peer"
   "$into/$peer/bin/python" -m pip install -q --disable-pip-version-check --require-hashes --only-binary :all: \
     -r "$here/kit/requirements-$peer.txt" >&2
 done
-echo "$stamp" >"$into/stamp"
+echo "$stamp" >"$into/installed"
 echo "peers are in $into" >&2

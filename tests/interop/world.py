@@ -299,7 +299,8 @@ def unready() -> str | None:
     done = subprocess.run([HERE / "setup.sh"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:
         return f"setup.sh could not install the peers:\n{done.stdout[-3000:]}"
-    shutil.copy(KIT / "fedify_peer.mjs", PEERS / "fedify")  # beside node_modules, where Node looks for packages
+    for script in [*KIT.glob("*.mjs"), *KIT.glob("*.cjs")]:
+        shutil.copy(script, PEERS / "npm")  # beside node_modules, where Node looks for packages
     return None
 
 

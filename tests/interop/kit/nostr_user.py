@@ -5,6 +5,8 @@
     {"op": "id", "key": KEY}                                                -> {"public", "npub"}
     {"op": "publish", "key": KEY, "relays": [URL], "kind": N, "content": TEXT, "tags": [[...]], "at": SECONDS or null}
                                                                             -> {"event", "ok": [URL], "failed": {URL: why}}
+    {"op": "send", "relays": [URL], "event": {...}}                         the same for an event that is ready, however wrong; as
+                                                                            it is, without AUTH
     {"op": "fetch", "relays": [URL], "filter": {...}}                       -> [event], oldest first
 A failure is {"error": text}. KEY is hex or `seed:NAME` (sha256 of NAME). Ends with its standard input.
 """
@@ -61,6 +63,18 @@ async def client(key, relays):
     return clients[at]
 
 
+async def send(url, event):
+    async with websockets.connect(url) as ws:
+        await ws.send(json.dumps(["EVENT", event]))
+        async with asyncio.timeout(10):
+            while True:
+                frame = json.loads(await ws.recv())
+                if frame[0] == "OK":
+                    return frame[2], frame[3]
+                if frame[0] == "NOTICE":
+                    return False, frame[1]
+
+
 async def answer(q):
     if q["op"] == "id":
         k = keys_of(q["key"]).public_key()
@@ -76,6 +90,10 @@ async def answer(q):
             "ok": [str(u) for u in got.success],
             "failed": {str(u): why for u, why in got.failed.items()},
         }
+    if q["op"] == "send":
+        said = {url: await send(url, q["event"]) for url in q["relays"]}
+        failed = {url: why for url, (ok, why) in said.items() if not ok}
+        return {"event": q["event"], "ok": [url for url in said if url not in failed], "failed": failed}
     if q["op"] == "fetch":
         flt = n.ReqTarget.auto([n.Filter.from_json(json.dumps(q["filter"]))])
         got = await (await client("", q["relays"])).fetch_events(flt, timeout=timedelta(seconds=10))
