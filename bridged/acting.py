@@ -12,26 +12,41 @@ from bridged.core import Core
 from bridged.digest import gather
 from bridged.following import Following, Wait
 from bridged.ghosts import Ghosts
+from bridged.lists import Lists, Plan
 from bridged.model import (
     BOT,
     Accept,
     Activity,
+    Approve,
     Block,
+    BlockList,
     Delete,
     Edit,
     Follow,
     FollowList,
+    Move,
+    Pin,
+    PinList,
     Post,
     Profile,
+    QuoteRequest,
     React,
     Ref,
     Reject,
+    Report,
     Repost,
+    Tally,
+    Vote,
+    Zap,
 )
+from bridged.moderation import Moderation
+from bridged.moves import Moves
 from bridged.notes import Unit, dropping, note
 from bridged.policy import Facts, refuse
+from bridged.polls import Polls
+from bridged.quotes import Quotes
 from bridged.routing import destinations
-from bridged.store import acts, follows, identity, inboxes
+from bridged.store import acts, follows, identity, inboxes, pins
 from bridged.store.engine import Tx
 from bridged.tell import tell, there_of
 from bridged.threads import FETCHES, Budget, Threads, resolve, roots
@@ -42,6 +57,11 @@ class Acting:
     def __init__(self, core: Core, ghosts: Ghosts, threads: Threads) -> None:
         self.core, self.ghosts, self.threads = core, ghosts, threads
         self.following = Following(core, ghosts)
+        self.polls = Polls(core, ghosts, threads)
+        self.quotes = Quotes(core, ghosts)
+        self.moves = Moves(core, ghosts)
+        self.moderation = Moderation(core, ghosts)
+        self.lists = Lists(core)
 
     async def plan(self, raw: Activity, heard_at: float, channel: str, *, attempt: int) -> list[Unit]:
         """What to write for one activity. Raises Unreachable (while early attempts may still find what is missing)."""
@@ -62,6 +82,25 @@ class Acting:
                 return [lambda tx: self._delete(tx, activity, heard_at, facts)]
             case Profile():
                 return await self._profile(activity, heard_at, facts)
+            case BlockList():
+                return await self.lists.blocks(activity, self._plain(heard_at, channel, attempt), attempt)
+            case PinList():
+                return await self.lists.pins(activity, self._plain(heard_at, channel, attempt))
+            case Pin():
+                told = await self._carry(activity, heard_at, channel, facts, attempt)
+                return [lambda tx: self._pin(tx, activity, facts), *told]
+            case Vote():
+                return await self.polls.vote(activity, heard_at, facts)
+            case Tally():
+                return await self.polls.tally(activity, heard_at)
+            case QuoteRequest():
+                return await self.quotes.asked(activity, heard_at)
+            case Approve():
+                return await self.quotes.approved(activity, heard_at)
+            case Report():
+                return await self.moderation.report(activity, heard_at)
+            case Move():
+                return await self.moves.within(activity, heard_at, facts)
             case Block(target) if target == BOT:
                 return [lambda tx: self.following.depart(tx, activity.actor, "blocked the bot")]
             case Block(target) if target.network != activity.actor.network:
@@ -71,6 +110,22 @@ class Acting:
                 return await self._again(activity, heard_at, channel, attempt)
             case _:
                 return await self._carry(activity, heard_at, channel, facts, attempt)
+
+    def _plain(self, heard_at: float, channel: str, attempt: int) -> Plan:
+        return lambda activity: self.plan(activity, heard_at, channel, attempt=attempt)
+
+    def _pin(self, tx: Tx, activity: Activity, facts: Facts) -> None:
+        """Kept for as long as there is a ghost to show it on; whose post it is was asked of its author alone."""
+        act = activity.act
+        assert isinstance(act, Pin)
+        if act.target.network != activity.actor.network:
+            return
+        if not act.pinned:
+            pins.drop(tx, activity.actor, act.target)
+        elif facts.ghosts:
+            known = acts.find(tx, act.target)
+            if known is not None and known.live and known.activity.actor == activity.actor:
+                pins.put(tx, activity.actor, act.target, activity.at)
 
     def _facts(self, tx: Tx, raw: Activity) -> tuple[Activity, Facts]:
         """The activity in home refs, and all that policy and routing need to know of it."""
@@ -109,7 +164,7 @@ class Acting:
             not where
             and facts.answers == "digest"
             and facts.targets
-            and isinstance(activity.act, Post | React | Repost)
+            and isinstance(activity.act, Post | React | Repost | Zap)
         ):
             return await self._digest(activity, facts)
         early = not where and isinstance(activity.act, Edit) and attempt < PATIENCE
@@ -167,9 +222,11 @@ class Acting:
             acts.revise(tx, act.body.ref, Post(act.body), activity.at)
         elif not acts.record(tx, activity, _target(activity), roots(tx, activity)):
             return
+        if isinstance(act, Post):
+            identity.note_page(tx, act.body.url, act.body.ref)
         note(core, tx, "heard", activity, channel)
         for network, why in where.items():
-            if isinstance(act, React | Repost) and there_of(tx, act.target, network) is None:
+            if isinstance(act, React | Repost | Zap | Pin) and there_of(tx, act.target, network) is None:
                 note(core, tx, "dropped", activity, "target-not-there", network)
                 continue
             note(core, tx, "carried", activity, why, network)
@@ -218,6 +275,8 @@ class Acting:
         if isinstance(inner, Follow):
             self.following.unfollow(tx, activity, inner.target, heard_at)
         else:
+            if isinstance(inner, Post):
+                pins.drop(tx, activity.actor, target)
             if isinstance(inner, Block):
                 follows.unblock(tx, activity.actor, inner.target)
             for network in sorted(acts.networks_with(tx, target)):
@@ -265,7 +324,7 @@ def _target(activity: Activity) -> Ref | None:
     match activity.act:
         case Post(body):
             return body.reply_to
-        case React(target) | Repost(target) | Follow(target) | Block(target):
+        case React(target) | Repost(target) | Zap(target) | Pin(target) | Follow(target) | Block(target):
             return target
         case _:
             return None
@@ -285,7 +344,7 @@ def _present(tx: Tx, activity: Activity) -> set[str]:
             return acts.networks_with(tx, body.ref)
         case Delete(target):
             return acts.networks_with(tx, target)
-        case React(target) | Repost(target):
+        case React(target) | Repost(target) | Zap(target):
             return acts.networks_with(tx, target) | {target.network}
         case Block(target):
             return {target.network}

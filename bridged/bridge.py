@@ -10,7 +10,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 
-from bridged import digest
+from bridged import agenda, digest
 from bridged.acting import Acting
 from bridged.adapter import Busy, Malformed, Unreachable
 from bridged.chores import Chores
@@ -24,6 +24,7 @@ from bridged.seams import seam
 from bridged.store import inboxes
 from bridged.store.engine import Tx
 from bridged.threads import Threads
+from bridged.timed import Timed
 
 PARALLEL = 32
 BATCH = 100
@@ -40,6 +41,7 @@ class Bridge:
         self.threads = Threads(core, self.ghosts)
         self.chores = Chores(core, self.ghosts, self.threads)
         self.acting = Acting(core, self.ghosts, self.threads)
+        self.timed = Timed(core, self.threads, self.acting.polls)
         self._lanes = Lanes(PARALLEL)
         self._busy: set[int] = set()
         self._signers: Counter[Ref] = Counter()
@@ -139,10 +141,13 @@ class Bridge:
     async def _one(self, row: inboxes.Row) -> None:
         envelope = row.envelope
         if envelope.network == HOME:
-            if envelope.channel == digest.CHANNEL:
-                await digest.deliver(self.core, self.ghosts, envelope)
-            else:
-                await self.chores.do(envelope)
+            match envelope.channel:
+                case digest.CHANNEL:
+                    await digest.deliver(self.core, self.ghosts, envelope)
+                case agenda.CHANNEL:
+                    await self.timed.do(envelope)
+                case _:
+                    await self.chores.do(envelope)
             await self.core.store.write(lambda tx: inboxes.settle(tx, row.id))
             return
         adapter = self.core.adapters.get(envelope.network)

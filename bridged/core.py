@@ -13,7 +13,7 @@ from bridged.config import Settings
 from bridged.keys import KeyRing
 from bridged.metrics import Metrics
 from bridged.model import BOT, Account, Ref
-from bridged.store import follows, identity
+from bridged.store import acts, follows, identity, polls
 from bridged.store.engine import Store, Tx
 
 
@@ -60,10 +60,22 @@ def _heard(tx: Tx, network: str) -> Heard:
     states = {ref.id: state for ref, state, _ in identity.members_of(tx, network)}
     wanted = {i for i in follows.wanted(tx, network) if states.get(i) != "out"}
     return Heard(
+        polls=frozenset(_polls(tx, network)),
         full=frozenset(wanted | {i for i, state in states.items() if state == "in"}),
         known=frozenset(identity.owners(tx, network)),
         ghosts=frozenset(identity.live_refs(tx, network)),
     )
+
+
+def _polls(tx: Tx, network: str) -> list[str]:
+    """Open polls as they stand on a network."""
+    found: list[str] = []
+    for poll in polls.still_open(tx):
+        if poll.network == network:
+            found.append(poll.id)
+        else:
+            found += [c.ref.id for c in acts.copies_of(tx, poll, network)[:1] if c.ref is not None and not c.gone]
+    return found
 
 
 @dataclass

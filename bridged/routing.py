@@ -8,7 +8,7 @@
 
 from collections.abc import Mapping
 
-from bridged.model import Delete, Edit, Post, Profile, Repost
+from bridged.model import Delete, Edit, Pin, Post, Profile, Repost
 from bridged.policy import Facts
 
 
@@ -25,7 +25,7 @@ def destinations(f: Facts) -> Mapping[str, str]:
         found |= dict.fromkeys(f.aimed & f.sinks, "answer")
     if bridged:
         # whatever is about something can be shown only where that something is
-        reach = f.sinks if isinstance(act, Post | Repost) else f.present
+        reach = f.sinks if isinstance(act, Post | Repost | Pin) else f.present
         if f.standing == "in":
             found |= dict.fromkeys(reach & f.sinks, "member")
         else:

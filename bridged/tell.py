@@ -4,6 +4,7 @@ Everything read here is read in the transaction that writes, so the view an enco
 are stored with.
 """
 
+from bridged import agenda
 from bridged.adapter import Part, Rejected, There, View
 from bridged.core import Core
 from bridged.model import (
@@ -11,22 +12,33 @@ from bridged.model import (
     Accept,
     Account,
     Activity,
+    Approve,
+    Block,
     Delete,
     Edit,
     Follow,
     Ghost,
+    Move,
+    Pin,
     Post,
+    PostBody,
     Profile,
     Ref,
     Reject,
     Repost,
+    Tally,
+    Vote,
 )
-from bridged.store import acts, follows, identity, ledger, queue
+from bridged.store import acts, follows, identity, ledger, pins, polls, queue
 from bridged.store.engine import Tx
-from bridged.words import people_in, posts_in
+from bridged.words import body_of, people_in, posts_in
 
+LINKS = 20
+"""How many links of one text are looked into."""
 CLOCKS = 300.0
 """How far the clocks of other people may be off, in seconds."""
+LATE_VOTES = 60.0
+"""Seconds after its end at which a poll is counted for the last time."""
 WAIT = 3600.0
 """How long a delivery waits for the copies it refers to, in seconds."""
 
@@ -49,7 +61,7 @@ def tell(core: Core, tx: Tx, activity: Activity, network: str, heard_at: float, 
     if kind not in sink.capabilities.acts:
         note("lost", f"{network} has no {kind}")
         return 0
-    view = _view(tx, activity, network, heard_at, context)
+    view = _view(core, tx, activity, network, heard_at, context)
     if view is None:
         note("dropped", "no-ghost")
         return 0
@@ -68,8 +80,22 @@ def tell(core: Core, tx: Tx, activity: Activity, network: str, heard_at: float, 
     for part in out.parts:
         queued += _store(core, tx, activity, network, kind, part, reached)
         note("copied", "gone" if part.gone else "", part.ref)
+    if isinstance(activity.act, Post):
+        _remind(core, tx, activity.act.body)
     core.metrics.carried.labels(activity.ref.network, network, kind).inc()
     return queued
+
+
+def _remind(core: Core, tx: Tx, body: PostBody) -> None:
+    """What becomes due with time once there is a copy: its end, and that of its poll."""
+    now = core.now()
+    if body.expires is not None:
+        agenda.order(tx, "expire", body.ref, now, body.expires)
+    if body.poll is not None and not body.poll.closed:
+        polls.put(tx, body.ref, now, is_open=True)
+        tx.on_commit(core.ears.touch)
+        if body.poll.ends is not None:
+            agenda.order(tx, "close", body.ref, now, body.poll.ends + LATE_VOTES)
 
 
 def _stands_otherwise(tx: Tx, parts: tuple[Part, ...], origin: Ref, network: str) -> bool:
@@ -85,7 +111,7 @@ def _store(core: Core, tx: Tx, activity: Activity, network: str, kind: str, part
     if not part.body:
         return 0
     endpoints = dict.fromkeys(part.endpoints)
-    if isinstance(activity.act, Edit | Delete):
+    if isinstance(activity.act, Edit | Delete | Tally | Approve):
         endpoints |= dict.fromkeys(reached)
     queued = 0
     for endpoint in endpoints:
@@ -110,13 +136,13 @@ def _about(activity: Activity) -> Ref | None:
     match activity.act:
         case Edit(body):
             return body.ref
-        case Delete(target):
+        case Delete(target) | Tally(target) | Approve(target):
             return target
         case _:
             return None
 
 
-def _view(tx: Tx, activity: Activity, network: str, heard_at: float, context: bool) -> View | None:
+def _view(core: Core, tx: Tx, activity: Activity, network: str, heard_at: float, context: bool) -> View | None:
     ghost = identity.ghost_for(tx, activity.actor, network)
     account = identity.account(tx, activity.actor)
     if ghost is None or account is None:
@@ -159,21 +185,62 @@ def _view(tx: Tx, activity: Activity, network: str, heard_at: float, context: bo
         recipients=() if context else _recipients(tx, activity, network, accounts, subject),
         previous=acts.copies_of(tx, about, network) if about else (),
         own=acts.copies_of(tx, activity.actor, network),
-        follows=tuple(follows.following(tx, activity.actor, network)) if _of_follows(act, subject) else (),
+        follows=tuple(follows.following(tx, activity.actor, network)) if _is(Follow, act, subject) else (),
+        blocks=_blocks(tx, act, activity.actor, network) if _is(Block, act, subject) else (),
+        pins=_pins(tx, activity.actor, network) if isinstance(act, Pin) else (),
+        links=_links(core, tx, activity, network),
         subject=subject,
     )
 
 
-def _of_follows(act: object, subject: Activity | None) -> bool:
-    return isinstance(act, Follow) or (subject is not None and isinstance(subject.act, Follow))
+def _is(kind: type, act: object, subject: Activity | None) -> bool:
+    return isinstance(act, kind) or (subject is not None and isinstance(subject.act, kind))
+
+
+def _blocks(tx: Tx, act: object, actor: Ref, network: str) -> tuple[Ref, ...]:
+    """Once it is done: a Block is told before it is kept, and its Delete after it is gone."""
+    found = dict.fromkeys(t for t in follows.blocks_of(tx, actor) if t.network == network)
+    if isinstance(act, Block):
+        found[act.target] = None
+    return tuple(found)
+
+
+def _pins(tx: Tx, actor: Ref, network: str) -> tuple[Ref, ...]:
+    found = (there_of(tx, post, network) for post in pins.of(tx, actor))
+    return tuple(t.ref for t in found if t is not None and t.ref is not None)
+
+
+def _links(core: Core, tx: Tx, activity: Activity, network: str) -> dict[str, There | Ref]:
+    """What stands here for posts and accounts that a text links to."""
+    body = body_of(activity)
+    found: dict[str, There | Ref] = {}
+    for url in body.text.targets("link")[:LINKS] if body else ():
+        if not isinstance(url, str):
+            continue
+        named = [identity.at_page(tx, url), *(a.parse(url) for a in core.adapters.values())]
+        for ref in dict.fromkeys(n for n in named if n is not None):
+            there = there_of(tx, ref, network)
+            person = identity.ghost_for(tx, ref, network) if there is None else None
+            if there is not None:
+                found[url] = there
+            elif person is not None:
+                found[url] = person.ref
+            elif ref.network == network and identity.account(tx, ref) is not None:
+                found[url] = ref
+            else:
+                continue
+            break
+    return found
 
 
 def _subject(tx: Tx, activity: Activity) -> Activity | None:
     act = activity.act
-    if not isinstance(act, Accept | Reject | Delete):
+    if not isinstance(act, Accept | Reject | Delete | Vote | Tally):
         return None
     known = acts.find(tx, act.target)
-    if known is None or isinstance(known.activity.act, Post | Delete):
+    if known is None or isinstance(known.activity.act, Delete):
+        return None
+    if isinstance(known.activity.act, Post) and not isinstance(act, Vote | Tally):
         return None
     return known.activity
 
@@ -189,7 +256,7 @@ def _recipients(
         named = [r for r in accounts if r.network == network]
     found = {r: accounts[r] for r in named if r in accounts}
     # who follows the bot asked to be bridged, not to read what it tells others
-    if isinstance(act, Post | Edit | Repost | Profile | Delete) and activity.actor != BOT:
+    if isinstance(act, Post | Edit | Repost | Profile | Delete | Tally | Pin | Move) and activity.actor != BOT:
         # what was said before somebody followed is there to be read; it is not news to them
         by = activity.at + CLOCKS if isinstance(act, Post | Repost) else None
         missing = [r for r in follows.followers(tx, activity.actor, network, by=by) if r not in found]

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 
+from bridged import agenda
 from bridged.adapter import Envelope, Malformed, Unreachable
 from bridged.core import Core
 from bridged.ghosts import Ghosts
@@ -99,9 +100,14 @@ class Threads:
 
     async def _stands(self, ref: Ref, network: str) -> Ref | None:
         """The copy of the post, or the ghost of the account, brought over if need be and consent allows."""
-        await self._bring_post(ref, network, Budget())
+        known = await self.core.store.read(lambda tx: there_of(tx, ref, network))
+        if known is None:
+            await self._bring_post(ref, network, Budget())
         there = await self.core.store.read(lambda tx: there_of(tx, ref, network))
         if there is not None:
+            if known is None:
+                await self.core.store.write(lambda tx: agenda.order(tx, "answers", ref, self.core.now()))
+                self.core.inbox_wake.set()
             return there.ref
         ghost = await self.ghosts.wanted(ref, network)
         return ghost.ref if ghost else None

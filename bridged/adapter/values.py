@@ -75,6 +75,10 @@ def _nowhere() -> Mapping[Ref, There | None]:
     return {}
 
 
+def _nothing() -> Mapping[str, There | Ref]:
+    return {}
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """All an encoder may look at, for one activity and one network.
@@ -91,6 +95,7 @@ class View:
     follows     for Follow and Delete of a follow: all native accounts that the actor follows once it is done
     blocks      likewise for Block and Delete of a block: all native accounts that the actor has blocked
     pins        for Pin: what stands here for all that the actor has pinned, first to last
+    links       link in the text -> what stands here for the post behind it, or the account here behind it
     subject     the earlier activity this one is about, when it was not a post: the follow or QuoteRequest that an
                 Accept or Reject answers (then native to this network), the like, repost, follow or block that a
                 Delete takes back; for Vote and Tally the poll's Post
@@ -108,6 +113,7 @@ class View:
     follows: tuple[Ref, ...] = ()
     blocks: tuple[Ref, ...] = ()
     pins: tuple[Ref, ...] = ()
+    links: Mapping[str, There | Ref] = field(default_factory=_nothing)
     subject: Activity | None = None
 
 

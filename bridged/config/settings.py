@@ -198,6 +198,7 @@ class Settings(_Section):
     trusted_proxies: Annotated[tuple[Cidr, ...], Field(max_length=1000)] = ()
     consent: Annotated[dict[str, Consent], Field(max_length=100)] = {}
     answers: Annotated[dict[str, Answer], Field(max_length=100)] = {}
+    reports: Literal["forward", "operator"] = "forward"
     accounts: Annotated[tuple[Annotated[str, AfterValidator(_account)], ...], Field(max_length=100_000)] = ()
     egress: Egress = Egress()
     bot: Bot = Bot()

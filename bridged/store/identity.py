@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from sqlalchemy import func, select, update
 
 from bridged.model import Account, Ghost, Ref
 from bridged.store.engine import Tx
-from bridged.store.schema import accounts, ghosts, members
+from bridged.store.schema import accounts, ghosts, members, pages
 from bridged.store.sql import insert_new, pack, upsert
 
 _account = msgspec.json.Decoder(Account)
@@ -26,6 +27,20 @@ def save_account(tx: Tx, account: Account, now: float) -> None:
         body=pack(account),
         fetched_at=now,
     )
+    note_page(tx, account.url, account.ref)
+
+
+def note_page(tx: Tx, url: str, ref: Ref) -> None:
+    """Remembers where people read `ref`, if that is at the host of its id: elsewhere it could be somebody else's."""
+    host = urlsplit(ref.id).netloc
+    if host and url != ref.id and urlsplit(url).netloc == host and len(url) <= 1000:
+        insert_new(tx, pages, url=url, network=ref.network, id=ref.id)
+
+
+def at_page(tx: Tx, url: str) -> Ref | None:
+    """The post or account that people read there."""
+    row = tx.execute(select(pages).where(pages.c.url == url)).first()
+    return Ref(row.network, row.id) if row else None
 
 
 def account(tx: Tx, ref: Ref) -> Account | None:
