@@ -100,9 +100,7 @@ class Moves:
         if account is None:
             raise Unreachable(f"nobody is found at {target}")
         if not claims(core, account, ghost.ref):
-            raise NotProved(
-                f"{account.handle} does not name {ghost.ref.id} as an account of its own: add it as an alias there first"
-            )
+            raise NotProved(f"{account.handle} does not name {ghost.ref.id} as its own: add it as an alias there first")
 
         def unit(tx: Tx) -> None:
             now = core.now()
