@@ -35,11 +35,16 @@ class AuthFirst(Relay):
     """npm @nostr-relay/core: sends AUTH before anything else, and takes and serves nothing until it is answered."""
 
     def __init__(self, world: World, name: str = "relay-auth", need: str = "both"):
-        self.port = free_port()
+        self.world, self.name, self.port = world, name, free_port()
         self.url = f"ws://127.0.0.1:{self.port}"
-        env = {"PORT": str(self.port), "REQUIRE_AUTH": need, "LOG": "1"}
-        self.process = world.run(name, [PEERS / "bin/node", "auth_first_relay.cjs"], env, PEERS / "npm")
-        eventually(lambda: "ws://" in self.process.log.read_text())
+        self.env = {"PORT": str(self.port), "REQUIRE_AUTH": need, "LOG": "1"}
+        self.start()
+
+    def start(self) -> None:
+        """Also again, with nothing in it but its log, after process.stop()."""
+        argv = [PEERS / "bin/node", "auth_first_relay.cjs"]
+        self.process = self.world.run(self.name, argv, self.env, PEERS / "npm")
+        eventually(lambda: socket.create_connection(("127.0.0.1", self.port), 1).close() is None)
 
     def frames(self, way: str = "in") -> list[tuple[int, list[Any]]]:
         """(number of the connection, frame) that came "in" or went "out", oldest first."""

@@ -1,7 +1,8 @@
 // A Nostr relay on loopback that speaks first: npm @nostr-relay/core sends ["AUTH", challenge] on connect, before anything else.
 // Prints its URL as the first line, runs until SIGTERM or SIGINT.
 // Needs Node >= 22 (on 20 the SQLite binary crashes). Its client's AUTH must name the host DOMAIN in the relay tag. Live events are
-// not matched with tag filters: all of the kinds and authors come; events that expire are still served; 100 events without a limit.
+// not matched with tag filters: all of the kinds and authors come; a deletion is obeyed but neither kept nor
+// told on to anybody; events that expire are still served; 100 events without a limit.
 // ENV (defaults): PORT=7778 (0 = any)  REQUIRE_AUTH=none|read|write|both (NIP-42 demanded; none = the challenge may be ignored)
 //   DOMAIN=127.0.0.1  DB=:memory:  LOG=1 (each frame as a JSON line {client, dir, frame})
 if (Number(process.versions.node.split('.')[0]) < 22) { console.error('needs Node >= 22, this is ' + process.version); process.exit(2) }
