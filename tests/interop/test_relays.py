@@ -8,7 +8,7 @@ import pytest
 
 from .bridge import Bridge
 from .conftest import following
-from .peers import AuthFirst, Fedify, Nostr, NostrUser, Peer, Pubby, Relay, Sloppy, ident
+from .peers import AuthFirst, Fedify, Nostr, NostrTools, NostrUser, Peer, Pubby, Relay, Sloppy, ident
 from .world import World, eventually
 
 Three = dict[str, Relay]
@@ -117,6 +117,19 @@ def test_bridge_authenticates_before_anything_else_counts(remy: Peer, relays: Th
     assert [frame[2] for frame in said if frame[0] == "OK" and frame[1] == asked[0][1]["id"]] == [True]
     assert "REQ" in {frame[0] for frame in asked}
     assert not [frame for frame in said if frame[0] in ("OK", "CLOSED") and "auth-required" in str(frame)]
+
+
+def test_nostr_tools_user_passes_the_gate(relays: Three, tools: NostrTools) -> None:
+    """The harness: a user of nostr-tools writes and reads where AUTH is demanded for both."""
+    relay = relays["auth"]
+    tom = NostrUser(tools, "interop-tom", relay.url)
+    event = tom.note("tom at the gate")
+    assert tools.ask("fetch", key=tom.key, relays=[relay.url], filter={"ids": [event["id"]]}) == [event]
+    assert tools.fetch(relay.url, authors=[tom.public]) == [event]
+    watch = tools.watch(relay.url, key=tom.key, kinds=[1], authors=[tom.public])
+    later = tom.note("tom again")
+    assert eventually(lambda: watch.events("tom again")) == [later]
+    watch.close()
 
 
 @pytest.mark.parametrize("where", ["strict", "auth", "sloppy"])
