@@ -12,7 +12,7 @@ from adapters.activitypub import checks, ids, tables
 from adapters.activitypub.client import Client
 from adapters.activitypub.decode import decode
 from adapters.activitypub.delivery import deliver
-from adapters.activitypub.encode import Encoder
+from adapters.activitypub.encode import ACTS, Encoder
 from adapters.activitypub.inbox import Inbox
 from adapters.activitypub.pages import Pages
 from adapters.activitypub.posts import audience_of
@@ -40,7 +40,6 @@ from bridged.api import (
 
 PRUNE_EVERY = 3600.0
 """Seconds between two looks at the size of our own tables."""
-_ACTS = frozenset({"Accept", "Block", "Delete", "Edit", "Follow", "Post", "Profile", "React", "Reject", "Repost"})
 
 
 class Config(BaseModel):
@@ -57,7 +56,12 @@ class ActivityPub:
     config_type: ClassVar[type[BaseModel]] = Config
     migrations: ClassVar[Path | None] = Path(__file__).parent / "migrations"
     capabilities: ClassVar[Capabilities] = Capabilities(
-        acts=_ACTS, follows="request", hearing="push", ids="derived", edits=True
+        acts=ACTS,
+        follows="request",
+        hearing="push",
+        ids="derived",
+        edits=True,
+        discreet=frozenset({"Message", "Report", "Vote"}),
     )
 
     def __init__(self, config: Config, host: Host) -> None:

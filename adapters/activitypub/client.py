@@ -7,7 +7,7 @@ from urllib.parse import quote, urldefrag
 
 from adapters.activitypub import tables
 from adapters.activitypub.ids import Urls, split_acct
-from adapters.activitypub.posts import account_of
+from adapters.activitypub.profiles import account_of
 from adapters.activitypub.reading import Object, read_object
 from adapters.activitypub.shapes import (
     ACTOR_TYPES,

@@ -9,7 +9,8 @@ import orjson
 from adapters.activitypub.html import to_html
 from adapters.activitypub.ids import Urls, collection, key_id
 from adapters.activitypub.shapes import AS2_TYPE, origin
-from bridged.api import Account, Ghost, Ref
+from adapters.activitypub.times import timestamp
+from bridged.api import Account, Ghost, Ref, Text
 
 Document = dict[str, Any]
 Linked = Callable[[Ref], tuple[str, str] | None]
@@ -31,6 +32,12 @@ CONTEXT: Sequence[Any] = (
         "Emoji": "toot:Emoji",
         "blurhash": "toot:blurhash",
         "discoverable": "toot:discoverable",
+        "featured": {"@id": "toot:featured", "@type": "@id"},
+        "featuredTags": {"@id": "toot:featuredTags", "@type": "@id"},
+        "focalPoint": {"@container": "@list", "@id": "toot:focalPoint"},
+        "indexable": "toot:indexable",
+        "votersCount": "toot:votersCount",
+        "movedTo": {"@id": "as:movedTo", "@type": "@id"},
         "schema": "http://schema.org#",
         "PropertyValue": "schema:PropertyValue",
         "value": "schema:value",
@@ -39,6 +46,17 @@ CONTEXT: Sequence[Any] = (
         "_misskey_reaction": "misskey:_misskey_reaction",
         "fedibird": "http://fedibird.com/ns#",
         "quoteUri": "fedibird:quoteUri",
+        "fep044f": "https://w3id.org/fep/044f#",
+        "QuoteAuthorization": "fep044f:QuoteAuthorization",
+        "QuoteRequest": "fep044f:QuoteRequest",
+        "quote": {"@id": "fep044f:quote", "@type": "@id"},
+        "quoteAuthorization": {"@id": "fep044f:quoteAuthorization", "@type": "@id"},
+        "gts": "https://gotosocial.org/ns#",
+        "automaticApproval": {"@id": "gts:automaticApproval", "@type": "@id"},
+        "canQuote": {"@id": "gts:canQuote", "@type": "@id"},
+        "interactingObject": {"@id": "gts:interactingObject", "@type": "@id"},
+        "interactionPolicy": {"@id": "gts:interactionPolicy", "@type": "@id"},
+        "interactionTarget": {"@id": "gts:interactionTarget", "@type": "@id"},
     },
 )
 
@@ -65,27 +83,39 @@ def with_plain_url(served: bytes) -> bytes:
 
 
 def actor_document(
-    ghost: Ghost, account: Account, urls: Urls, public_pem: str, linked: Linked | None = None
+    ghost: Ghost, account: Account, urls: Urls, public_pem: str, linked: Linked | None = None, moved: str = ""
 ) -> Document:
     """The actor that stands for `account`, without its @context.
 
-    `linked` resolves those mentioned in the bio; without it their names stay plain text.
+    `linked` resolves those mentioned in the bio; without it their names stay plain text. `moved` is the actor
+    that goes on in its place.
     """
     actor = ghost.ref.id
     web = account.url if origin(account.url) else actor
     document: Document = {
         "id": actor,
-        "type": "Service" if account.bot else "Person",
+        "type": "Group" if account.group else "Service" if account.bot else "Person",
         "preferredUsername": ghost.handle,
         "name": account.name or account.alias or account.handle,
         "summary": to_html(account.bio, linked or _nobody, urls.tag),
         "url": url_links(web, account.uri),
         **_endpoints(actor, urls),
-        "manuallyApprovesFollowers": False,
-        "discoverable": True,
+        "featured": f"{actor}/collections/featured",
+        "featuredTags": f"{actor}/collections/tags",
+        "manuallyApprovesFollowers": account.locked,
+        "discoverable": account.discoverable,
+        "indexable": account.indexable,
         "publicKey": _public_key(actor, public_pem),
+        "tag": [
+            *emojis_in(account.bio, account.emojis),
+            *(hashtag(name, urls) for name in account.bio.tags()),
+        ],
         "attachment": [_field(name, value) for name, value in _fields(account, web)],
     }
+    if account.since is not None:
+        document["published"] = timestamp(account.since)
+    if moved:
+        document["movedTo"] = moved
     if origin(account.avatar):
         document["icon"] = {"type": "Image", "url": account.avatar}
     if origin(account.banner):
@@ -108,6 +138,25 @@ def instance_actor(urls: Urls, username: str, public_pem: str) -> Document:
         "discoverable": False,
         "publicKey": _public_key(actor, public_pem),
     }
+
+
+def hashtag(name: str, urls: Urls) -> Document:
+    """The Hashtag tag of `#name`."""
+    return {"type": "Hashtag", "href": urls.tag(name), "name": f"#{name}"}
+
+
+def emoji(code: str, image: str) -> Document:
+    """The Emoji tag of `:code:`."""
+    return {"type": "Emoji", "id": image, "name": code, "icon": {"type": "Image", "url": image}}
+
+
+def emojis_in(text: Text, others: Sequence[tuple[str, str]] = ()) -> list[Document]:
+    """The Emoji tags of a text's custom emoji, and of `others`: (code without colons, image)."""
+    found = {f":{code}:": image for code, image in others}
+    for span in text.spans:
+        if span.kind == "emoji" and isinstance(span.target, str):
+            found.setdefault(text.plain[span.start : span.end], span.target)
+    return [emoji(code, image) for code, image in found.items() if origin(image)]
 
 
 def tombstone(url: str) -> Document:
@@ -212,5 +261,5 @@ def _fields(account: Account, web: str) -> list[tuple[str, str]]:
 def _field(name: str, value: str) -> Document:
     shown = html.escape(value)
     if origin(value) and not any(c.isspace() for c in value):
-        shown = f'<a href="{shown}" rel="nofollow noopener">{shown}</a>'
+        shown = f'<a href="{shown}" rel="me nofollow noopener noreferrer" target="_blank">{shown}</a>'
     return {"type": "PropertyValue", "name": name, "value": shown}

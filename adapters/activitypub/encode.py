@@ -5,33 +5,49 @@ it a part of its own, stored only, keeps that activity readable under its id.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
-import orjson
-
-from adapters.activitypub.documents import Document, actor_document, create_of, dump, tombstone
+from adapters.activitypub import acts, quotes
+from adapters.activitypub.documents import Document, actor_document, create_of, dump, emoji, tombstone
 from adapters.activitypub.ids import NETWORK, Urls, collection, native
-from adapters.activitypub.notes import audience, emoji, linked, note, timestamp
+from adapters.activitypub.notes import audience, linked, note, person
+from adapters.activitypub.saying import actor_of, begun, endpoints, kept, said, standing
 from adapters.activitypub.shapes import PUBLIC, origin
+from adapters.activitypub.times import timestamp
 from bridged.api import (
     Accept,
     Activity,
+    Approve,
     Block,
-    Copy,
     Delete,
     Edit,
     Follow,
+    Message,
+    Move,
     Outgoing,
     Part,
+    Pin,
     Post,
+    PostBody,
     Profile,
+    QuoteRequest,
     React,
     Ref,
     Reject,
     Rejected,
+    Report,
     Repost,
+    Tally,
     View,
+    Vote,
+    Zap,
 )
+
+ACTS = frozenset(
+    {
+        "Accept", "Approve", "Block", "Delete", "Edit", "Follow", "Message", "Move", "Pin", "Post", "Profile",
+        "React", "Reject", "Report", "Repost", "Tally", "Vote", "Zap",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +69,8 @@ class Encoder:
                 return self._delete(activity.act, activity, view)
             case Follow():
                 return self._follow(activity.act, activity, view)
-            case Accept():
-                return self._answer("Accept", activity, view)
-            case Reject():
-                return self._answer("Reject", activity, view)
+            case Accept() | Reject():
+                return self._answer(activity.act, activity, view)
             case React():
                 return self._react(activity.act, activity, view)
             case Repost():
@@ -66,27 +80,52 @@ class Encoder:
             case Block():
                 return self._block(activity.act, activity, view)
             case _:
+                return self._rarer(activity, view)
+
+    def _rarer(self, activity: Activity, view: View) -> Outgoing:
+        match activity.act:
+            case Vote():
+                return acts.vote(activity.act, activity, view, self.urls)
+            case Tally():
+                return acts.tally(activity.act, activity, view, self.urls)
+            case Zap():
+                return acts.zap(activity.act, activity, view, self.urls)
+            case Report():
+                return acts.report(activity.act, activity, view, self.urls)
+            case Pin():
+                return acts.pin(activity.act, activity, view, self.urls)
+            case Approve():
+                return acts.approve(activity.act, activity, view, self.urls)
+            case Move():
+                return acts.move(activity.act, activity, view, self.urls, self.domain, self.public_pem)
+            case Message():
+                return acts.message(activity.act, activity, view, self.urls, self.domain)
+            case _:
                 raise Rejected("has no form on ActivityPub")
 
     def _post(self, act: Post, activity: Activity, view: View) -> Outgoing:
         document, losses = note(act.body, view, self.urls, self.domain)
+        document, asked = self._quoting(act.body, document, view)
         part = Part(
             of=activity.ref,
             ref=native(document["id"]),
             body=dump(create_of(document, self.urls)),
             served=dump(document),
-            endpoints=_endpoints(view),
+            endpoints=endpoints(view),
         )
-        return Outgoing((part,), tuple(losses))
+        return Outgoing((part, *asked), tuple(losses))
 
     def _edit(self, act: Edit, activity: Activity, view: View) -> Outgoing:
         document, losses = note(act.body, view, self.urls, self.domain)
+        old = standing(view.previous) or {}
+        asked: tuple[Part, ...] = ()
+        if old.get("quote") != document.get("quote"):
+            document, asked = self._quoting(act.body, document, view)
+        elif "quoteAuthorization" in old:
+            document["quoteAuthorization"] = old["quoteAuthorization"]
         document["updated"] = timestamp(min(activity.at, view.at))
         update: Document = {
-            "id": self.urls.caused("update", act.body.ref, activity.ref),
-            "type": "Update",
-            "actor": view.actor.ref.id,
-            "published": document["updated"],
+            **begun("Update", self.urls.caused("update", act.body.ref, activity.ref), activity, view),
             "to": document["to"],
             "cc": document["cc"],
             "object": document,
@@ -96,9 +135,36 @@ class Encoder:
             ref=native(document["id"]),
             body=dump(update),
             served=dump(document),
-            endpoints=_endpoints(view),
+            endpoints=endpoints(view),
         )
-        return Outgoing((changed, _kept(activity.ref, update)), tuple(losses))
+        return Outgoing((changed, *asked, kept(activity.ref, update)), tuple(losses))
+
+    def _quoting(self, body: PostBody, document: Document, view: View) -> tuple[Document, tuple[Part, ...]]:
+        """The note with leave to quote where it is ours to give, else what asks the author for it (FEP-044f).
+
+        Either is the note's second part.
+        """
+        quoted = view.there.get(body.quote) if body.quote else None
+        if quoted is None or quoted.ref is None or quoted.author == view.actor.ref:
+            return document, ()
+        if quoted.ref.network == NETWORK and not self.urls.owns(quoted.ref.id):
+            request = quotes.request(document, body.ref, quoted.ref, quoted.author, self.urls)
+            asked = Part(
+                of=body.ref,
+                ref=native(request["id"]),
+                body=dump(request),
+                served=dump(request),
+                endpoints=endpoints(view, quoted.author.id),
+                number=1,
+            )
+            return document, (asked,)
+        stamp = quotes.authorization(
+            self.urls.caused("approval", quoted.ref, body.ref),
+            actor_of(quoted.author, view, self.urls),
+            document["id"],
+            quoted.ref.id,
+        )
+        return {**document, "quoteAuthorization": stamp["id"]}, (kept(body.ref, stamp, 1),)
 
     def _delete(self, act: Delete, activity: Activity, view: View) -> Outgoing:
         actor = view.actor.ref.id
@@ -106,13 +172,10 @@ class Encoder:
         subject = view.subject
         if subject is not None and not leaving and not isinstance(subject.act, Post):
             return self._undo(act.target, activity, view)
-        known = view.previous[0].ref if view.previous else None
+        known = next((copy.ref for copy in view.previous if copy.part == 0), None)
         url = actor if leaving else known.id if known else self.urls.object(act.target)
         document: Document = {
-            "id": self.urls.caused("delete", act.target, activity.ref),
-            "type": "Delete",
-            "actor": actor,
-            "published": timestamp(min(activity.at, view.at)),
+            **begun("Delete", self.urls.caused("delete", act.target, activity.ref), activity, view),
             "to": [PUBLIC],
             "cc": [collection(actor, "followers")],
             "object": actor if leaving else tombstone(url),
@@ -120,110 +183,115 @@ class Encoder:
         return self._withdrawn(act.target, url, document, activity, view)
 
     def _undo(self, target: Ref, activity: Activity, view: View) -> Outgoing:
-        original = _served(view.previous)
+        original = standing(view.previous)
         if original is None:
             return Outgoing(losses=("what is taken back was never said here",))
         document: Document = {
-            "id": self.urls.caused("undo", target, activity.ref),
-            "type": "Undo",
-            "actor": view.actor.ref.id,
-            "published": timestamp(min(activity.at, view.at)),
+            **begun("Undo", self.urls.caused("undo", target, activity.ref), activity, view),
             **{name: original[name] for name in ("to", "cc") if name in original},
             "object": original,
         }
         return self._withdrawn(target, original["id"], document, activity, view)
 
-    def _withdrawn(self, target: Ref, url: str, said: Document, activity: Activity, view: View) -> Outgoing:
+    def _withdrawn(self, target: Ref, url: str, document: Document, activity: Activity, view: View) -> Outgoing:
         gone = Part(
             of=target,
             ref=native(url),
-            body=dump(said),
+            body=dump(document),
             served=dump(tombstone(url)),
-            endpoints=_endpoints(view),
+            endpoints=endpoints(view),
             gone=True,
         )
-        return Outgoing((gone, _kept(activity.ref, said)))
+        # what went with it: a request to quote, or leave to
+        beside = (
+            Part(
+                of=target,
+                ref=copy.ref,
+                body=b"",
+                served=dump(tombstone(copy.ref.id)),
+                number=copy.part,
+                gone=True,
+            )
+            for copy in view.previous
+            if copy.part and copy.ref is not None and not copy.gone
+        )
+        return Outgoing((gone, *beside, kept(activity.ref, document)))
 
     def _follow(self, act: Follow, activity: Activity, view: View) -> Outgoing:
-        target = self._actor(act.target, view)
+        target = actor_of(act.target, view, self.urls)
         document: Document = {
-            "id": self.urls.caused("follow", act.target, activity.ref),
-            "type": "Follow",
-            "actor": view.actor.ref.id,
-            "published": timestamp(min(activity.at, view.at)),
+            **begun("Follow", self.urls.caused("follow", act.target, activity.ref), activity, view),
             "to": [target],
             "object": target,
         }
-        return _said(activity, document, view)
+        return said(activity, document, view)
 
-    def _answer(self, kind: str, activity: Activity, view: View) -> Outgoing:
-        follow = view.subject
-        if follow is None or follow.ref.network != NETWORK or not isinstance(follow.act, Follow):
+    def _answer(self, act: Accept | Reject, activity: Activity, view: View) -> Outgoing:
+        asked = view.subject
+        if asked is None or asked.ref.network != NETWORK or not isinstance(asked.act, Follow | QuoteRequest):
             raise Rejected("no_follow_to_answer")
+        if isinstance(asked.act, QuoteRequest):
+            return acts.answer_quote(act, activity, view, self.urls)
+        yes = isinstance(act, Accept)
+        url = self.urls.caused("accept" if yes else "reject", asked.ref, activity.ref)
         document: Document = {
-            "id": self.urls.caused("accept" if kind == "Accept" else "reject", follow.ref, activity.ref),
-            "type": kind,
-            "actor": view.actor.ref.id,
-            "published": timestamp(min(activity.at, view.at)),
-            "to": [follow.actor.id],
+            **begun("Accept" if yes else "Reject", url, activity, view),
+            "to": [asked.actor.id],
             # Some servers compare the whole Follow with the one they sent (networks.md).
             "object": {
-                "id": follow.ref.id,
+                "id": asked.ref.id,
                 "type": "Follow",
-                "actor": follow.actor.id,
+                "actor": asked.actor.id,
                 "object": view.actor.ref.id,
             },
         }
-        return _said(activity, document, view)
+        return said(activity, document, view)
 
     def _react(self, act: React, activity: Activity, view: View) -> Outgoing:
         there = view.there.get(act.target)
         if there is None or there.ref is None:
             raise Rejected("nothing_to_like")
         document: Document = {
-            "id": self.urls.activity(activity.ref),
-            "type": "Like",
-            "actor": view.actor.ref.id,
-            "published": timestamp(min(activity.at, view.at)),
-            "to": [self._actor(there.author, view)],
+            **begun("Like", self.urls.activity(activity.ref), activity, view),
+            "to": [actor_of(there.author, view, self.urls)],
             "object": there.ref.id,
         }
         if act.content:
             document |= {"content": act.content, "_misskey_reaction": act.content}
             if origin(act.emoji):
                 document["tag"] = [emoji(act.content, act.emoji)]
-        return _said(activity, document, view)
+        return said(activity, document, view)
 
     def _repost(self, act: Repost, activity: Activity, view: View) -> Outgoing:
         there = view.there.get(act.target)
         if there is None or there.ref is None:
             raise Rejected("nothing_to_announce")
-        to, cc = audience("public", view.actor.ref.id, [self._actor(there.author, view)])
+        to, cc = audience("public", view.actor.ref.id, [actor_of(there.author, view, self.urls)])
         document: Document = {
-            "id": self.urls.activity(activity.ref),
-            "type": "Announce",
-            "actor": view.actor.ref.id,
-            "published": timestamp(min(activity.at, view.at)),
+            **begun("Announce", self.urls.activity(activity.ref), activity, view),
             "to": to,
             "cc": cc,
             "object": there.ref.id,
         }
-        return _said(activity, document, view)
+        return said(activity, document, view)
 
     def _profile(self, act: Profile, activity: Activity, view: View) -> Outgoing:
         account = act.account
+        moved = person(account.moved, view, self.domain) if account.moved else None
         document = actor_document(
-            view.actor, account, self.urls, self.public_pem, lambda ref: linked(ref, view, self.domain)
+            view.actor,
+            account,
+            self.urls,
+            self.public_pem,
+            lambda ref: linked(ref, view, self.domain),
+            moved.actor if moved else (standing(view.own) or {}).get("movedTo", ""),
         )
-        shown = Part(of=account.ref, ref=view.actor.ref, body=b"", served=dump(document))
-        endpoints = _endpoints(view)
-        if not endpoints:
+        shown = kept(account.ref, document)
+        hearers = endpoints(view)
+        if not hearers:
             return Outgoing((shown,))
         update: Document = {
-            "id": self.urls.caused("update", account.ref, activity.ref),
-            "type": "Update",
-            "actor": view.actor.ref.id,
-            "published": timestamp(min(activity.at, view.at)),
+            **begun("Update", self.urls.caused("update", account.ref, activity.ref), activity, view),
             "to": [PUBLIC],
             "cc": [collection(view.actor.ref.id, "followers")],
             "object": document,
@@ -233,50 +301,16 @@ class Encoder:
             ref=native(update["id"]),
             body=dump(update),
             served=dump(update),
-            endpoints=endpoints,
+            endpoints=hearers,
             number=1 if activity.ref == account.ref else 0,
         )
         return Outgoing((shown, told))
 
     def _block(self, act: Block, activity: Activity, view: View) -> Outgoing:
-        target = self._actor(act.target, view)
+        target = actor_of(act.target, view, self.urls)
         document: Document = {
-            "id": self.urls.activity(activity.ref),
-            "type": "Block",
-            "actor": view.actor.ref.id,
+            **begun("Block", self.urls.activity(activity.ref), activity, view),
             "to": [target],
             "object": target,
         }
-        return _said(activity, document, view)
-
-    def _actor(self, ref: Ref, view: View) -> str:
-        """The actor id of a native account, a ghost, or a foreign account's ghost."""
-        if ref.network == NETWORK:
-            return ref.id
-        ghost = view.ghosts.get(ref)
-        return ghost.ref.id if ghost else self.urls.user(ref)
-
-
-def _said(activity: Activity, document: Document, view: View) -> Outgoing:
-    body = dump(document)
-    part = Part(of=activity.ref, ref=native(document["id"]), body=body, served=body, endpoints=_endpoints(view))
-    return Outgoing((part,))
-
-
-def _kept(of: Ref, document: Document) -> Part:
-    """Stored so that the id of an activity answers; what is sent travels with the copy it changes."""
-    return Part(of=of, ref=native(document["id"]), body=b"", served=dump(document))
-
-
-def _endpoints(view: View) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(account.endpoint for account in view.recipients if account.endpoint))
-
-
-def _served(previous: tuple[Copy, ...]) -> dict[str, Any] | None:
-    """What we once said, without its @context; None when it was never said, or taken back before."""
-    for copy in previous:
-        if copy.served and not copy.gone:
-            document: dict[str, Any] = orjson.loads(copy.served)
-            document.pop("@context", None)
-            return document
-    return None
+        return said(activity, document, view)

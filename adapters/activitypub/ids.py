@@ -2,7 +2,7 @@
 
 /users/{network}/{slug}        a ghost; below it inbox, outbox, followers, following
 /objects/{network}/{slug}      what a post became; the activity that made it: /activities/…/create
-/activities/{network}/{slug}   what any other act became
+/activities/{network}/{slug}   what any other act became; …/{verb}: an activity about something, because of another
 /actor, /inbox                 the instance's own actor, and the shared inbox
 """
 
@@ -18,7 +18,7 @@ from bridged.api import HOME, Account, Ref
 
 NETWORK = "activitypub"
 
-Verb = Literal["accept", "delete", "follow", "reject", "undo", "update"]
+Verb = Literal["accept", "approval", "delete", "follow", "quote", "reject", "undo", "update"]
 
 _SLUG = re.compile(r"[A-Za-z0-9._~:-]{1,120}")
 # Dot segments are resolved by every client, so such an id would name another page.
@@ -74,6 +74,10 @@ class Urls:
     def activity(self, act: Ref) -> str:
         """What an act other than a post became."""
         return f"{self.base}/activities/{act.network}/{slug(act)}"
+
+    def ballot(self, vote: Ref, number: int) -> str:
+        """The note that names one choice of a vote."""
+        return f"{self.object(vote)}/votes/{number}"
 
     def create(self, object_url: str) -> str:
         """The Create of one of our objects."""

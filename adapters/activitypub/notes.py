@@ -1,26 +1,17 @@
 """A post as an ActivityPub object. Pure."""
 
-import html
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import PurePosixPath
-from typing import Any
 from urllib.parse import urlsplit
 
-from adapters.activitypub.documents import Document, url_links
+from adapters.activitypub import polls, quotes
+from adapters.activitypub.documents import Document, emojis_in, hashtag, url_links
 from adapters.activitypub.html import to_html
 from adapters.activitypub.ids import NETWORK, Urls, collection
-from adapters.activitypub.shapes import LD_TYPE, PUBLIC, origin
-from bridged.api import Audience, Media, PostBody, Ref, Rejected, Text, View
-
-_MISSKEY_QUOTE = "https://misskey-hub.net/ns#_misskey_quote"
-_MEDIA_TYPES = {
-    ".avif": "image/avif", ".gif": "image/gif", ".jpeg": "image/jpeg", ".jpg": "image/jpeg",
-    ".m4a": "audio/mp4", ".m4v": "video/mp4", ".mov": "video/quicktime", ".mp3": "audio/mpeg", ".mp4": "video/mp4",
-    ".ogg": "audio/ogg", ".png": "image/png", ".wav": "audio/wav", ".webm": "video/webm",
-    ".webp": "image/webp",
-}  # fmt: skip
+from adapters.activitypub.media import attachment
+from adapters.activitypub.shapes import PUBLIC, origin
+from adapters.activitypub.times import timestamp
+from bridged.api import Audience, PostBody, Ref, Rejected, View
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +59,9 @@ def audience(kind: Audience, actor: str, told: Sequence[str]) -> tuple[list[str]
 
 
 def note(body: PostBody, view: View, urls: Urls, domain: str) -> tuple[Document, list[str]]:
-    """The Note, or Article where there is a title, without its @context; and what was lost.
+    """The Note, an Article where there is a title, a Question where there is a poll, without its @context.
 
-    Raises Rejected when the post is not public.
+    And what was lost. Raises Rejected when the post is not public.
     """
     losses: list[str] = []
     url = urls.object(body.ref)
@@ -87,7 +78,11 @@ def note(body: PostBody, view: View, urls: Urls, domain: str) -> tuple[Document,
         "url": url_links(body.url if origin(body.url) else url, body.uri),
     }
     if body.title:
-        document["name"] = body.title
+        document |= _titled(body)
+    if body.poll is not None:
+        document |= polls.question(body.poll, view.at)
+    elif body.expires is not None:
+        document["endTime"] = timestamp(body.expires)
     if body.reply_to is not None:
         parent = view.there.get(body.reply_to)
         if parent is not None and parent.ref is not None:
@@ -97,28 +92,43 @@ def note(body: PostBody, view: View, urls: Urls, domain: str) -> tuple[Document,
     document["sensitive"] = body.sensitive or bool(body.warning)
     if body.warning:
         document["summary"] = body.warning
-    tags = [_mention(who) for who in people]
-    tags += [_hashtag(name, urls) for name in body.hashtags()]
-    tags += list(_emojis(body.text))
+        if body.summary:
+            losses.append("its abstract gives way to the content warning")
+    tags = [mention(who) for who in people]
+    tags += [hashtag(name, urls) for name in body.hashtags()]
+    tags += emojis_in(body.text)
     if body.quote is not None:
         quoted = view.there.get(body.quote)
         if quoted is not None and quoted.ref is not None:
-            content += _quote_line(quoted.url if origin(quoted.url) else quoted.ref.id)
-            document |= dict.fromkeys(("quoteUrl", "quoteUri", "_misskey_quote"), quoted.ref.id)
-            tags.append(_quote_tag(quoted.ref.id))
+            content += quotes.line(quoted.url if origin(quoted.url) else quoted.ref.id)
+            document |= quotes.quoting(quoted.ref.id)
+            tags.append(quotes.tag(quoted.ref.id))
         else:
             losses.append("the post it quotes is not to be had here")
     document["content"] = content
     if body.lang:
         document["contentMap"] = {body.lang: content}
     document["tag"] = tags
-    document["attachment"] = [_attachment(media) for media in body.media if origin(media.url)]
+    document["attachment"] = [attachment(media) for media in body.media if origin(media.url)]
+    if len(document["attachment"]) < len(body.media):
+        losses.append("a file that is not on the web is left out")
+    document["interactionPolicy"] = quotes.POLICY
+    document["replies"] = f"{url}/replies"
     return document, losses
 
 
-def timestamp(at: float) -> str:
-    """An xsd:dateTime in UTC, whole seconds."""
-    return datetime.fromtimestamp(int(at), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def mention(who: Person) -> Document:
+    """The Mention tag of somebody."""
+    return {"type": "Mention", "href": who.actor, "name": f"@{who.handle}"}
+
+
+def _titled(body: PostBody) -> Document:
+    found: Document = {"name": body.title}
+    if body.summary:
+        found["summary"] = body.summary
+    if origin(body.image):
+        found["image"] = {"type": "Image", "url": body.image}
+    return found
 
 
 def _people(body: PostBody, view: View, domain: str) -> Iterator[Person]:
@@ -133,53 +143,6 @@ def _people(body: PostBody, view: View, domain: str) -> Iterator[Person]:
         if found is not None and found.actor not in seen:
             seen.add(found.actor)
             yield found
-
-
-def _mention(who: Person) -> Document:
-    return {"type": "Mention", "href": who.actor, "name": f"@{who.handle}"}
-
-
-def _hashtag(name: str, urls: Urls) -> Document:
-    return {"type": "Hashtag", "href": urls.tag(name), "name": f"#{name}"}
-
-
-def _emojis(text: Text) -> Iterator[Document]:
-    seen: set[str] = set()
-    for span in text.spans:
-        code = text.plain[span.start : span.end]
-        if span.kind == "emoji" and isinstance(span.target, str) and origin(span.target) and code not in seen:
-            seen.add(code)
-            yield emoji(code, span.target)
-
-
-def emoji(code: str, image: str) -> Document:
-    """The Emoji tag of `:code:`."""
-    return {"type": "Emoji", "id": image, "name": code, "icon": {"type": "Image", "url": image}}
-
-
-def _quote_line(url: str) -> str:
-    shown = html.escape(url)
-    return f'<p class="quote-inline">RE: <a href="{shown}">{shown}</a></p>'
-
-
-def _quote_tag(url: str) -> Document:
-    """FEP-e232."""
-    return {"type": "Link", "mediaType": LD_TYPE, "rel": _MISSKEY_QUOTE, "href": url, "name": f"RE: {url}"}
-
-
-def _attachment(media: Media) -> Document:
-    kind = media.type or _MEDIA_TYPES.get(PurePosixPath(urlsplit(media.url).path).suffix.lower(), "")
-    found: dict[str, Any] = {
-        "type": "Document",
-        "mediaType": kind,
-        "url": media.url,
-        "name": media.alt or None,
-    }
-    if media.size is not None:
-        found |= {"width": media.size[0], "height": media.size[1]}
-    if media.blurhash:
-        found["blurhash"] = media.blurhash
-    return {name: value for name, value in found.items() if value or name == "name"}
 
 
 def _last_part(url: str) -> str:

@@ -64,7 +64,9 @@ class Pages:
             web.get("/objects/{network}/{slug}", self.copy),
             web.get("/activities/{network}/{slug}", self.copy),
             web.get("/activities/{network}/{slug}/create", self.create),
-            web.get("/activities/{network}/{slug}/{verb:accept|delete|follow|reject|undo|update}", self.copy),
+            web.get(
+                "/activities/{network}/{slug}/{verb:accept|approval|delete|follow|quote|reject|undo|update}", self.copy
+            ),
         ]
 
     async def webfinger(self, request: web.Request) -> web.Response:

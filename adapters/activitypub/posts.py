@@ -1,19 +1,20 @@
-"""ActivityPub objects and actor documents as neutral posts and accounts. Pure."""
+"""ActivityPub objects as neutral posts. Pure."""
 
-import re
 from collections.abc import Iterator
 
-from adapters.activitypub.html import from_html
 from adapters.activitypub.ids import native
+from adapters.activitypub.marks import mark_of
+from adapters.activitypub.media import media_of
+from adapters.activitypub.polls import is_vote, poll_of
+from adapters.activitypub.quotes import quote_of, without_line
 from adapters.activitypub.reading import Object
 from adapters.activitypub.shapes import (
     embedded,
     ident,
     idents,
     image_url,
-    integer,
     is_public,
-    links,
+    language,
     natural,
     objects,
     origin,
@@ -22,22 +23,19 @@ from adapters.activitypub.shapes import (
     web_url,
     when,
 )
-from bridged.api import Account, Audience, Malformed, Media, PostBody, Ref, Span, Text
+from adapters.activitypub.texts import beside, hashtags, joined, lines, mentioned, plain_of, text_of
+from adapters.activitypub.times import moment
+from bridged.api import Audience, Malformed, Media, PostBody, Ref, Span, Text
 
-MAX_MEDIA = 32
-MAX_TAGS = 50
-"""Hashtags read beside those in the text."""
-MAX_MENTIONS = 100
 MAX_NAME = 500
-MAX_FIELDS = 16
-MAX_FIELD = 2048
-MAX_ALT = 10_000
+MAX_LINKS = 10
+MAX_SUMMARY = 10_000
 
-_MEDIA_TYPES = frozenset({"Image", "Video", "Audio", "Document"})
-_QUOTES = ("quote", "quoteUrl", "quoteUri", "quoteURL", "_misskey_quote")
-_QUOTE_RELS = frozenset({"https://misskey-hub.net/ns#_misskey_quote", "https://w3id.org/fep/044f#quote"})
-_QUOTE_LINE = re.compile(r"\s*(?:RE|QT):?\s+\[?\S{1,2048}\s*\Z")
-_MEDIA_KINDS = {"Image": "image/*", "Video": "video/*", "Audio": "audio/*"}
+_UNTITLED = frozenset({"Note", "Question"})
+# What is over at a time, or lasts until one, does not vanish then.
+_LASTING = frozenset({"Event", "Question", "Video", "Audio", "Track", "PodcastEpisode"})
+
+_ADDRESS = ("streetAddress", "postalCode", "addressLocality", "addressRegion", "addressCountry")
 
 
 def post_of(source: Object, author: Ref, received_at: float) -> PostBody | None:
@@ -50,73 +48,52 @@ def post_of(source: Object, author: Ref, received_at: float) -> PostBody | None:
         raise Malformed("no_id")
     if author.id not in idents(source.get("attributedTo")):
         raise Malformed("foreign_object")
+    if is_vote(source):
+        return None
     content, lang = natural(source, "content")
     kinds = types(source)
-    name = natural(source, "name")[0][:MAX_NAME]
-    titled = "Note" not in kinds and "Question" not in kinds
-    summary, _ = natural(source, "summary")
+    titled = not kinds & _UNTITLED
+    name = plain_of(natural(source, "name")[0])[:MAX_NAME]
+    summary = plain_of(natural(source, "summary")[0])[:MAX_SUMMARY]
     sensitive = source.get("sensitive") is True
-    body = _text(content, source)
-    if "Note" in kinds and name and source.get("inReplyTo") and not body.plain and not source.get("attachment"):
-        # A vote; snac gives it a lone line break.
-        return None
-    if options := _options(source):
-        body = _appended(body, options)
-    quote = _quote(source)
+    # An Article's summary is an abstract, unless it says otherwise.
+    warned = bool(summary) and (sensitive or not titled)
+    page = web_url(source.get("url"))
+    media = tuple(media_of(source))
+    body = text_of(content, source)
+    quote = quote_of(source)
     if quote:
-        body = _without_quote_line(body)
+        body = without_line(body)
+    poll = poll_of(source, received_at)
+    body = _whole(source, body, "" if titled else name)
+    if titled and not media and (not body.plain or kinds & _LASTING):
+        # what cannot be shown here is to be seen there
+        body = joined(body, lines(page))
+    at = when(source.get("published")) or received_at
+    ends = None if kinds & _LASTING else when(source.get("endTime"))
     parent = ident(source.get("inReplyTo"))
     spoken = body.mentions()
     return PostBody(
         ref=native(said),
         author=author,
         text=body,
-        at=when(source.get("published")) or received_at,
-        media=tuple(_media(source, kinds)),
+        at=at,
+        media=media,
         reply_to=native(parent) if origin(parent) else None,
         quote=native(quote) if quote else None,
         title=name if titled else "",
-        # An Article's summary is an abstract, unless it says otherwise.
-        warning=_plain(summary) if summary and (sensitive or not titled) else "",
+        summary=summary if titled and not warned else "",
+        image=image_url(source.get("image")) if titled and not _shown(media, source) else "",
+        poll=poll,
+        warning=summary if warned else "",
         sensitive=sensitive,
-        lang=lang,
+        lang=lang or language(source),
         audience=audience_of(source),
-        url=web_url(source.get("url")),
+        expires=ends if ends is not None and ends > at else None,
+        url=page,
         uri=said,
-        mentions=tuple(ref for ref in dict.fromkeys(_mentioned(source).values()) if ref not in spoken),
-        tags=_beside(body, _hashtags(source)),
-        mark=mark_of(source),
-    )
-
-
-def account_of(source: Object) -> Account:
-    """The account an actor document shows; its handle is not verified here, and names the host of the id.
-
-    Raises Malformed: no_id, no_name, no_inbox.
-    """
-    said = ident(source)
-    host = origin(said)
-    if not host:
-        raise Malformed("no_id")
-    username = text(source.get("preferredUsername"))
-    if not username or len(username) > MAX_NAME or any(c.isspace() or c in "@/" for c in username):
-        raise Malformed("no_name")
-    inbox = ident(source.get("inbox"))
-    if not origin(inbox):
-        raise Malformed("no_inbox")
-    shared = ident((embedded(source.get("endpoints")) or {}).get("sharedInbox"))
-    return Account(
-        ref=native(said),
-        handle=f"{username}@{host}",
-        name=_plain(natural(source, "name")[0])[:MAX_NAME],
-        bio=_text(natural(source, "summary")[0], source),
-        avatar=image_url(source.get("icon")),
-        banner=image_url(source.get("image")),
-        url=web_url(source.get("url")),
-        uri=said,
-        fields=tuple(_fields(source)),
-        bot=bool(types(source) & {"Service", "Application"}),
-        endpoint=shared if origin(shared) else inbox,
+        mentions=tuple(ref for ref in dict.fromkeys(mentioned(source).values()) if ref not in spoken),
+        tags=beside(body, hashtags(source)),
         mark=mark_of(source),
     )
 
@@ -131,128 +108,36 @@ def audience_of(source: Object) -> Audience:
     return "followers" if any(who.rstrip("/").endswith("/followers") for who in addressed) else "direct"
 
 
-def mark_of(source: Object) -> str:
-    """The original on another network that this is a copy of (FEP-fffd), or ""."""
-    for href, rel, _ in links(source.get("url")):
-        if rel == "canonical" and ":" in href and not href.startswith(("http:", "https:")):
-            return href
-    for proxied in objects(source.get("proxyOf")):
-        found = ident(proxied.get("proxied"))
-        if found:
-            return found
-    return ""
+def _whole(source: Object, body: Text, name: str) -> Text:
+    """The text with all that other readers would not find: a Note's name, an Event's when and where, links attached."""
+    heading = Text(name, (Span(0, len(name), "bold"),)) if name and name not in body.plain else Text()
+    facts = lines(*_facts(source)) if "Event" in types(source) else Text()
+    known = {target for target in body.targets("link") if isinstance(target, str)}
+    attached = [href for href in dict.fromkeys(_attached(source)) if href not in known][:MAX_LINKS]
+    return joined(heading, facts, body, lines(*attached))
 
 
-def _text(content: str, source: Object) -> Text:
-    return from_html(content, mentions=_mentioned(source), tags=_hashtags(source), emojis=_emojis(source))
+def _facts(source: Object) -> Iterator[str]:
+    """When and where an Event takes place (AS2 §3.3, with Mobilizon's addresses)."""
+    start, end = moment(source.get("startTime")), moment(source.get("endTime"))
+    if start or end:
+        yield f"When: {' – '.join(each for each in (start, end) if each)}"
+    for place in objects(source.get("location")):
+        address = embedded(place.get("address"))
+        parts = [text(place.get("address"))] if address is None else [text(address.get(part)) for part in _ADDRESS]
+        virtual = web_url(place.get("url")) if "VirtualLocation" in types(place) else ""
+        named = dict.fromkeys(" ".join(part.split()) for part in (text(place.get("name")), *parts, virtual))
+        if where := ", ".join(part[:MAX_NAME] for part in named if part):
+            yield f"Where: {where}"
 
 
-def _plain(content: str) -> str:
-    return from_html(content, mentions={}, tags=[], emojis={}).plain if content else ""
+def _attached(source: Object) -> Iterator[str]:
+    """Addresses of what is attached as a link: Lemmy's and Friendica's way to post one."""
+    for item in objects(source.get("attachment")):
+        if types(item) & {"Link", "Page"} and (href := web_url([item]) or web_url(item.get("url"))):
+            yield href
 
 
-def _mentioned(source: Object) -> dict[str, Ref]:
-    """Those mentioned, by their actor id and by the name of their tag."""
-    found: dict[str, Ref] = {}
-    for tag in objects(source.get("tag")):
-        href = ident(tag.get("href"))
-        if "Mention" in types(tag) and origin(href) and len(found) < 2 * MAX_MENTIONS:
-            found[href] = native(href)
-            if name := text(tag.get("name")):
-                found[name] = native(href)
-    return found
-
-
-def _hashtags(source: Object) -> list[str]:
-    named = (text(tag.get("name")) for tag in objects(source.get("tag")) if "Hashtag" in types(tag))
-    return [name.removeprefix("#") for name in named if name.removeprefix("#")]
-
-
-def _beside(body: Text, names: list[str]) -> tuple[str, ...]:
-    """Those of `names` that the text does not show."""
-    shown = {name.lower() for name in body.tags()}
-    return tuple({name.lower(): name for name in names[:MAX_TAGS] if name.lower() not in shown}.values())
-
-
-def _emojis(source: Object) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for tag in objects(source.get("tag")):
-        name = text(tag.get("name"))
-        image = image_url(tag.get("icon"))
-        if "Emoji" in types(tag) and name.strip(":") and image:
-            found[f":{name.strip(':')}:"] = image
-    return found
-
-
-def _media(source: Object, kinds: frozenset[str]) -> Iterator[Media]:
-    listed = [source] if kinds & _MEDIA_TYPES else []
-    listed += [item for item in objects(source.get("attachment")) if types(item) & _MEDIA_TYPES]
-    for item in listed[:MAX_MEDIA]:
-        url, kind = _file(item)
-        if url:
-            size = integer(item.get("width")), integer(item.get("height"))
-            alt = text(item.get("summary")) if item is source else text(item.get("name"))
-            yield Media(
-                url=url,
-                type=kind,
-                alt=alt[:MAX_ALT],
-                size=size if all(size) else None,
-                blurhash=text(item.get("blurhash"))[:200],
-            )
-
-
-def _file(item: Object) -> tuple[str, str]:
-    """(address, MIME type) of what an attachment shows."""
-    wanted = [_MEDIA_KINDS[kind][:-1] for kind in types(item) if kind in _MEDIA_KINDS]
-    declared = text(item.get("mediaType"))
-    found = [
-        (href, kind or declared)
-        for value in (item.get("url"), item.get("href"))
-        for href, _, kind in links(value)
-        if origin(href)
-    ]
-    for href, kind in found:
-        if any(kind.startswith(prefix) for prefix in wanted):
-            return href, kind
-    return found[0] if found and len(found) == 1 else ("", "")
-
-
-def _quote(source: Object) -> str:
-    for name in _QUOTES:
-        found = ident(source.get(name))
-        if origin(found):
-            return found
-    for tag in objects(source.get("tag")):
-        href = ident(tag.get("href"))
-        if "Link" in types(tag) and text(tag.get("rel")) in _QUOTE_RELS and origin(href):
-            return href
-    return ""
-
-
-def _fields(source: Object) -> Iterator[tuple[str, str]]:
-    for item in [*objects(source.get("attachment"))][:MAX_FIELDS]:
-        if "PropertyValue" in types(item):
-            name, value = _plain(text(item.get("name"))), _plain(text(item.get("value")))
-            if name and value:
-                yield name[:MAX_NAME], value[:MAX_FIELD]
-
-
-def _options(source: Object) -> list[str]:
-    offered = [*objects(source.get("oneOf")), *objects(source.get("anyOf"))] if "Question" in types(source) else []
-    return [name for item in offered[:MAX_MEDIA] if (name := natural(item, "name")[0][:MAX_NAME])]
-
-
-def _appended(body: Text, options: list[str]) -> Text:
-    """The text with a poll's options as lines below it."""
-    listed = "\n".join(f"○ {option}" for option in options)
-    return Text(f"{body.plain}\n\n{listed}" if body.plain else listed, body.spans)
-
-
-def _without_quote_line(body: Text) -> Text:
-    """The text without the link to the quoted post that is there for readers who know no quotes."""
-    match = _QUOTE_LINE.search(body.plain)
-    if match is None:
-        return body
-    end = match.start()
-    kept = (Span(span.start, min(span.end, end), span.kind, span.target) for span in body.spans if span.start < end)
-    return Text(body.plain[:end], tuple(kept))
+def _shown(media: tuple[Media, ...], source: Object) -> bool:
+    """Whether the picture at the head is among the files shown already."""
+    return any(image_url(source.get("image")) in (file.url, file.preview) for file in media)

@@ -3,6 +3,7 @@
 Nothing here raises: what does not fit is as if it were absent.
 """
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -14,13 +15,18 @@ PUBLIC = "https://www.w3.org/ns/activitystreams#Public"
 AS2_TYPE = "application/activity+json"
 LD_TYPE = 'application/ld+json; profile="https://www.w3.org/ns/activitystreams"'
 
-POST_TYPES = frozenset({"Note", "Article", "Question", "Page", "Video", "Audio", "Image", "Event", "Document"})
+POST_TYPES = frozenset(
+    {
+        "Album", "Article", "Audio", "Comment", "Document", "Event", "Image", "Note", "Page", "PodcastEpisode",
+        "Question", "Quotation", "Rating", "Review", "Track", "Video",
+    }
+)  # fmt: skip
 ACTOR_TYPES = frozenset({"Person", "Service", "Group", "Organization", "Application"})
 ACTIVITY_TYPES = frozenset(
     {
-        "Accept", "Add", "Announce", "Block", "Create", "Delete", "Dislike", "EmojiReact", "Flag", "Follow",
-        "Like", "Move", "QuoteRequest", "Read", "Reject", "Remove", "TentativeAccept", "TentativeReject", "Undo",
-        "Update", "View",
+        "Accept", "Add", "Announce", "Arrive", "Bite", "Block", "Create", "Delete", "Dislike", "EmojiReact", "Flag",
+        "Follow", "Ignore", "Invite", "Join", "Leave", "Like", "Listen", "Move", "Offer", "QuoteRequest", "Read",
+        "Reject", "Remove", "TentativeAccept", "TentativeReject", "Travel", "Undo", "Update", "View",
     }
 )  # fmt: skip
 
@@ -31,6 +37,12 @@ MAX_ITEMS = 500
 
 _PUBLIC_FORMS = frozenset({PUBLIC, "as:Public", "Public"})
 _PORTS = {"http": 80, "https": 443}
+_DURATION = re.compile(
+    r"P(?:(\d{1,5})D)?(?:T(?:(\d{1,6})H)?(?:(\d{1,7})M)?(?:(\d{1,9}(?:\.\d{1,9})?)S)?)?", re.IGNORECASE | re.ASCII
+)
+_YEAR = 366 * 86400
+_LANGUAGE = re.compile(r"[A-Za-z]{2,8}(?:[-_][A-Za-z0-9]{1,8}){0,3}")
+_NO_LANGUAGE = frozenset({"und", "mul", "zxx", "mis"})
 
 
 def many(value: Any) -> list[Any]:
@@ -56,9 +68,8 @@ def embedded(value: Any) -> Object | None:
 
 
 def text(value: Any) -> str:
-    """The first member of a property, when it is a string."""
-    items = many(value)
-    return items[0] if items and isinstance(items[0], str) else ""
+    """The first member of a property that is a string."""
+    return next((item for item in many(value) if isinstance(item, str)), "")
 
 
 def natural(source: Object, name: str) -> tuple[str, str]:
@@ -71,7 +82,7 @@ def natural(source: Object, name: str) -> tuple[str, str]:
     by_language: dict[str, str] = {}
     if isinstance(listed, dict):
         for tag, said in cast(Object, listed).items():
-            if isinstance(said, str) and len(tag) <= 35 and tag not in ("und", ""):
+            if isinstance(said, str) and _LANGUAGE.fullmatch(tag) and tag not in _NO_LANGUAGE:
                 by_language[tag] = said
     if plain:
         same = [tag for tag, said in by_language.items() if said == plain]
@@ -79,6 +90,14 @@ def natural(source: Object, name: str) -> tuple[str, str]:
     for tag, said in by_language.items():
         return said, tag
     return "", ""
+
+
+def language(source: Object) -> str:
+    """The language an object names beside its maps: `language`, a code or an object with one, or its @context's."""
+    named = embedded(source.get("language"))
+    found = [text(named.get("identifier")) if named else text(source.get("language"))]
+    found += [text(part.get("@language")) for part in objects(source.get("@context"))]
+    return next((tag for tag in found if _LANGUAGE.fullmatch(tag) and tag not in _NO_LANGUAGE), "")
 
 
 def types(source: Object) -> frozenset[str]:
@@ -158,6 +177,31 @@ def integer(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value <= 100_000:
         return 0
     return int(value)
+
+
+def count(value: Any) -> int:
+    """How many of something: 0 to a thousand million."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 1_000_000_000 else 0
+
+
+def seconds(value: Any) -> float:
+    """How long an xsd:duration without years and months is, at most a year; 0 for what is none. A number is seconds."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value) if 0 < value <= _YEAR else 0
+    match = _DURATION.fullmatch(text(value)[:40])
+    if match is None:
+        return 0
+    days, hours, minutes, rest = (float(part or 0) for part in match.groups())
+    found = ((days * 24 + hours) * 60 + minutes) * 60 + rest
+    return found if found <= _YEAR else 0
+
+
+def point(value: Any) -> tuple[float, float] | None:
+    """A pair of numbers from -1 to 1, such as a focal point."""
+    pair = many(value)
+    if len(pair) != 2 or any(isinstance(n, bool) or not isinstance(n, int | float) or not -1 <= n <= 1 for n in pair):
+        return None
+    return float(pair[0]), float(pair[1])
 
 
 def is_public(value: Any) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import orjson
 
 from adapters.activitypub.ids import Urls, digest
+from adapters.activitypub.polls import is_vote
 from adapters.activitypub.posts import audience_of
 from adapters.activitypub.reading import Object
 from adapters.activitypub.shapes import (
@@ -28,11 +29,11 @@ from bridged.api import Heard
 _SAYS = frozenset({"Create", "Update"})
 _HANDLED = frozenset(
     {
-        "Accept", "Announce", "Block", "Create", "Delete", "EmojiReact", "Follow", "Like", "Reject", "Undo",
-        "Update",
+        "Accept", "Add", "Announce", "Block", "Create", "Delete", "EmojiReact", "Flag", "Follow", "Like", "Move",
+        "QuoteRequest", "Reject", "Remove", "Undo", "Update",
     }
 )  # fmt: skip
-_OF_KNOWN = frozenset({"Delete", "Undo", "Update"})
+_OF_KNOWN = frozenset({"Add", "Delete", "Move", "Remove", "Undo", "Update"})
 _NAMING = ("object", "target", "inReplyTo", "to", "cc", "quote", "quoteUrl", "quoteUri", "_misskey_quote")
 
 
@@ -102,7 +103,17 @@ def check(source: Object, actor: str) -> None:
     if kinds & _SAYS:
         if inner is None:
             raise Refused(400, "no_object")
-        _check_said(inner, actor)
+        for each in objects(source.get("object")):
+            _check_said(each, actor)
+    elif "Move" in kinds:
+        if target != actor:
+            raise Refused(403, "foreign_object")
+    elif "QuoteRequest" in kinds:
+        quote = embedded(source.get("instrument")) or {}
+        if not same_origin(ident(source.get("instrument")), actor) or actor not in (
+            idents(quote.get("attributedTo")) or [actor]
+        ):
+            raise Refused(403, "foreign_object")
     elif kinds & {"Delete", "Undo"}:
         if target and not same_origin(target, actor):
             raise Refused(403, "foreign_object")
@@ -140,14 +151,39 @@ def kept(source: Object, actor: str, body: bytes, urls: Urls) -> tuple[str, byte
             changed = {"id": said, "type": "Delete", "actor": actor, "object": ident(inner)}
         case "open":
             pass
-    if "Announce" in types(source):
-        inner = embedded(source.get("object"))
-        if inner is not None:
-            if types(inner) & ACTIVITY_TYPES:
-                raise Dropped("group_activity")
-            # What a stranger says that somebody else said is worth nothing: the origin is asked.
-            changed = {**(changed or source), "object": ident(inner)}
+    kinds = types(source)
+    inner = embedded(source.get("object"))
+    if "Announce" in kinds and inner is not None:
+        # What a stranger says that somebody else said is worth nothing: the origin is asked.
+        changed = {**(changed or source), "object": _shown(inner)}
+    elif "QuoteRequest" in kinds:
+        # the quoting post may be private: its id is all that an answer needs
+        changed = {**(changed or source), "instrument": ident(source.get("instrument"))}
+    elif "Flag" in kinds:
+        changed = {**(changed or source), "object": _reported(source, urls)}
+    elif kinds & {"Add", "Remove"} and inner is not None and types(inner) & POST_TYPES:
+        changed = {**(changed or source), "object": ident(inner)}
     return said, body if changed is None else orjson.dumps(changed)
+
+
+def _shown(inner: Object) -> str | Object:
+    """What an Announce shows, by its id alone: of an activity that a group passes on (FEP-1b12), its type as well.
+
+    Raises Dropped for those that say nothing new.
+    """
+    if not types(inner) & ACTIVITY_TYPES:
+        return ident(inner)
+    if not types(inner) & _SAYS:
+        raise Dropped("group_activity")
+    return {"id": ident(inner), "type": sorted(types(inner) & _SAYS), "object": ident(inner.get("object"))}
+
+
+def _reported(source: Object, urls: Urls) -> list[str]:
+    """What a report names of ours, accounts first; the rest is none of our business. Raises Dropped."""
+    ours = [named for named in idents(source.get("object")) if urls.owns(named)]
+    if not ours:
+        raise Dropped("not_public")
+    return sorted(ours, key=lambda named: not named.startswith(f"{urls.base}/users/"))
 
 
 def _privacy(source: Object, urls: Urls) -> Literal["open", "private", "withdrawn"]:
@@ -161,9 +197,17 @@ def _privacy(source: Object, urls: Urls) -> Literal["open", "private", "withdraw
         addressed = [source]
     if addressed and audience_of(addressed[0]) in ("public", "unlisted"):
         return "open"
-    if "Create" in kinds and inner is not None and urls.bot in _told(source, inner):
+    if "Create" in kinds and inner is not None and _is_for_us(source, inner, urls):
         return "open"
     return "withdrawn" if "Update" in kinds and addressed else "private"
+
+
+def _is_for_us(source: Object, inner: Object, urls: Urls) -> bool:
+    """Whether what is not public is a vote in a poll of ours, or words for the bot alone."""
+    if is_vote(inner):
+        ballots = [*objects(source.get("object"))]
+        return all(is_vote(each) and urls.owns(ident(each.get("inReplyTo"))) for each in ballots)
+    return "Note" in types(inner) and _told(source, inner) - {ident(source.get("actor"))} == {urls.bot}
 
 
 def _addresses(part: Object) -> bool:

@@ -15,6 +15,7 @@ from bridged.api import (
     Accept,
     Account,
     Activity,
+    Approve,
     Block,
     Copy,
     Delete,
@@ -24,10 +25,13 @@ from bridged.api import (
     FollowList,
     Ghost,
     Media,
+    Option,
     Outgoing,
+    Poll,
     Post,
     PostBody,
     Profile,
+    QuoteRequest,
     React,
     Ref,
     Reject,
@@ -109,21 +113,31 @@ def test_every_term_said_is_declared():
         "id", "type", "actor", "object", "published", "updated", "to", "cc", "url", "href", "rel", "mediaType", "name",
         "content", "contentMap", "summary", "tag", "icon", "image", "attachment", "attributedTo", "inReplyTo", "width",
         "height", "inbox", "outbox", "followers", "following", "endpoints", "sharedInbox", "publicKey", "owner",
-        "publicKeyPem", "preferredUsername", "en",
+        "publicKeyPem", "preferredUsername", "en", "replies", "totalItems", "oneOf", "closed", "endTime", "instrument",
+        "duration",
     }  # fmt: skip
     rich = body(
         "hi :x:", Span(3, 6, "emoji", "https://a.test/x.png"), quote=PARENT, warning="w", lang="en",
-        media=(Media("https://a.test/1.png", blurhash="U9"),),
+        media=(Media("https://a.test/1.png", blurhash="U9", focus=(0, 1), preview="https://a.test/2", seconds=3),),
+        poll=Poll((Option("a", "a"),), ends=NOW, closed=True),
     )  # fmt: skip
     react = React(PARENT, ":x:", "https://a.test/x.png")
-    profile = Profile(replace(HOME, avatar="https://a.test/1.png", fields=(("a", "b"),)))
+    profile = Profile(replace(HOME, avatar="https://a.test/1.png", fields=(("a", "b"),), moved=BOB.ref))
+    approved = Copy(POST, "activitypub", 0, native(URLS.object(POST)), said(Post(rich), POST).parts[0].served)
+    asked = Activity(PARENT, BOB.ref, NOW, QuoteRequest(PARENT, native("https://peer.test/2")))
     used: set[str] = set()
-    for document in (first(Post(rich)), first(react), json.loads(said(profile).parts[0].served)):
+    for document in (
+        first(Post(rich)), first(react), json.loads(said(profile).parts[0].served),
+        json.loads(said(Post(rich), POST).parts[1].body),
+        json.loads(said(Approve(POST, "https://peer.test/stamp"), seen=view(previous=(approved,))).parts[0].body),
+        json.loads(said(Accept(PARENT), seen=view(subject=asked)).parts[1].served),
+    ):  # fmt: skip
         assert set(keys(document)) - known - set(document["@context"][2]) == set()
         used |= set(keys(document)) & set(document["@context"][2])
-    assert {"Emoji", "toot", "misskey", "fedibird", "schema", "Hashtag", "PropertyValue"} == (
-        set(document["@context"][2]) - used - {"discoverable", "manuallyApprovesFollowers", "value"}
-    )
+    assert {
+        "Emoji", "toot", "misskey", "fedibird", "schema", "Hashtag", "PropertyValue", "gts", "fep044f", "QuoteRequest",
+        "QuoteAuthorization",
+    } == set(document["@context"][2]) - used  # fmt: skip
 
 
 def keys(value: Any) -> Any:
