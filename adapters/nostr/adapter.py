@@ -11,10 +11,10 @@ from urllib.parse import urlsplit, urlunsplit
 
 from aiohttp import web
 
-from adapters.nostr import ids, nip05, plan, signing
+from adapters.nostr import ids, messages, nip05, plan, signing
 from adapters.nostr.config import NostrConfig
 from adapters.nostr.decode import account_of, decode
-from adapters.nostr.encode import ACTS, Draft, encode
+from adapters.nostr.encode import ACTS, Draft, Letter, encode
 from adapters.nostr.event import BadEvent, Event, is_addressable, parse_event, sign, supersedes, to_json
 from adapters.nostr.filters import Filter
 from adapters.nostr.home import Home
@@ -47,6 +47,8 @@ from bridged.api import (
 )
 
 _PURPOSE: Final = "nostr-ghost"
+_BALLOT: Final = "nostr-ballot"
+_SEED: Final = "nostr-message"
 _BOT: Final = Ref(HOME, "bot")
 _CLOCK_TOLERANCE: Final = 60.0
 
@@ -66,7 +68,7 @@ class Nostr:
         self._host = host
         own = _relay_address(host.site.base_url, config.relay.path) if config.relay.enabled else ""
         relays = tuple(url for url in config.relays if url != own)
-        self._home = Home(host.site.domain, own, relays)
+        self._home = Home(host.site.domain, own, relays, config.edits)
         self._endpoints = (*((LOCAL,) if own else ()), *relays)
         self._pool = Pool(relays, host, self._authenticate)
         self._names = nip05.Names(host, self._home.public_relays)
@@ -95,6 +97,8 @@ class Nostr:
     def decode(self, envelope: Envelope) -> Sequence[Activity]:
         try:
             event = parse_event(envelope.body)
+            if messages.is_for(event, self._bot_key()):
+                return (messages.message_of(event, self._secret(_BOT, 0), self._bot_key()),)
         except BadEvent as bad:
             raise Malformed(bad.reason) from None
         return decode(event, channel=envelope.channel, received_at=envelope.received_at)
@@ -175,10 +179,7 @@ class Nostr:
 
     def encode(self, activity: Activity, view: View) -> Outgoing:
         drafts = encode(activity, view, self._home)
-        return Outgoing(
-            tuple(self._signed(part, view) if isinstance(part, Draft) else part for part in drafts.parts),
-            drafts.losses,
-        )
+        return Outgoing(tuple(self._part(part, view) for part in drafts.parts), drafts.losses)
 
     async def deliver(self, item: Delivery) -> Sent:
         return await self._pool.publish(item.endpoint, item.body)
@@ -281,15 +282,24 @@ class Nostr:
         found = await self._host.read(lambda tx: relay.query(tx, [wanted], 1))
         return [(event, self._home.relay) for event in found]
 
-    def _signed(self, draft: Draft, view: View) -> Part:
+    def _part(self, part: Draft | Letter | Part, view: View) -> Part:
+        """Signs or seals what is not yet a part. Raises Rejected."""
+        if isinstance(part, Part):
+            return part
         if view.actor.custody != "hosted":
             raise Rejected("the account here is the person's own: its key is not ours")
-        secret = self._secret(view.actor.keyed, view.actor.generation)
         try:
-            event = sign(secret, draft.kind, draft.at, draft.tags, draft.content)
+            return self._signed(part, view) if isinstance(part, Draft) else self._sealed(part, view)
         except BadEvent as bad:
             raise Rejected(f"cannot be said as an event: {bad.reason}") from None
-        if event.pubkey != view.actor.ref.id:
+
+    def _signed(self, draft: Draft, view: View) -> Part:
+        if draft.secret:
+            secret = self._host.keys.derive(_BALLOT, draft.of)
+        else:
+            secret = self._secret(view.actor.keyed, view.actor.generation)
+        event = sign(secret, draft.kind, draft.at, draft.tags, draft.content)
+        if event.pubkey != view.actor.ref.id and not draft.secret:
             raise Rejected("the ghost's key is not the one derived for it")
         body = to_json(event)
         return Part(
@@ -302,6 +312,11 @@ class Nostr:
             gone=draft.gone,
             detail={**draft.detail, "event": event.id} if is_addressable(event.kind) else draft.detail,
         )
+
+    def _sealed(self, letter: Letter, view: View) -> Part:
+        secret = self._secret(view.actor.keyed, view.actor.generation)
+        seed = self._host.keys.derive(_SEED, letter.of, letter.number)
+        return messages.sealed(letter, secret, seed, self._endpoints)
 
     def _secret(self, owner: Ref, generation: int) -> bytes:
         return self._host.keys.derive(_PURPOSE, owner, generation)

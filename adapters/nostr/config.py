@@ -6,6 +6,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from adapters.nostr.home import Edits
+
 MAX_RELAYS = 20
 _PATH = re.compile(r"/[A-Za-z0-9._~/-]{0,100}")
 
@@ -47,12 +49,17 @@ class RelayConfig(BaseModel):
 
 
 class NostrConfig(BaseModel):
-    """`relays` are read from and written to, beside the embedded one."""
+    """`relays` are read from and written to, beside the embedded one.
+
+    `edits` says what becomes of a note that is edited elsewhere: "repost" deletes it and says it anew, "note" leaves
+    it and adds the new text as an answer.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     relays: Annotated[list[RelayUrl], Field(max_length=MAX_RELAYS)] = []
     relay: RelayConfig = RelayConfig()
+    edits: Edits = "repost"
 
     @model_validator(mode="after")
     def _somewhere_to_publish(self) -> Self:

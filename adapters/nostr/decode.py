@@ -1,57 +1,60 @@
 """Events to neutral words. Pure; the events given have been verified.
 
-What an encoder needs to answer a post properly is kept in `PostBody.detail`:
-kind, relay (where it was heard), p (keys it names, comma-separated), event (the event id, where the ref is an
-address), root and root_author (NIP-10), and for comments (NIP-22) root_tag, root_id, root_kind, root_author.
+What an encoder needs to answer a post properly is kept in `PostBody.detail`: kind, relay (where it was heard),
+p (keys it names, comma-separated), event (the event id, where the ref is an address), root and root_author
+(NIP-10), for comments (NIP-22) root_tag, root_id, root_kind, root_author, and poll_relays (NIP-88).
 """
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, cast
+from typing import Final
 
-import msgspec
-
-from adapters.nostr import ids
+from adapters.nostr import fallbacks, ids, lists, polls, reports, zaps
 from adapters.nostr.event import Event, first_tag, tag_values, to_json
-from adapters.nostr.media import media_of
+from adapters.nostr.fallbacks import joined
+from adapters.nostr.markdown import from_markdown
+from adapters.nostr.media import VIDEOS, described, media_of
 from adapters.nostr.plan import refuse_untimely
-from adapters.nostr.text import from_note
+from adapters.nostr.profiles import account_of, mark_of
+from adapters.nostr.text import VIEWER, from_note
 from adapters.nostr.threads import parents
 from bridged.api import (
-    Account,
     Act,
     Activity,
+    BlockList,
     Delete,
     FollowList,
     Malformed,
+    Media,
+    PinList,
     Post,
     PostBody,
     Profile,
     React,
     Ref,
     Repost,
+    Span,
     Text,
-    clean_name,
+    find_links,
     trim,
     web_url,
 )
 
+__all__ = ["account_of", "decode"]
+
 MAX_NAMED: Final = 50
 """Accounts one post may address."""
 MAX_TAGS: Final = 50
-MAX_FOLLOWS: Final = 2000
 MAX_DELETES: Final = 100
 _MAX_REACTION: Final = 64
-_MAX_NAME: Final = 200
-_MAX_ABOUT: Final = 10_000
-_MAX_URL: Final = 2048
-_BRIDGES: Final = ("mostr.pub", "momostr.pink")
-"""Hosts of other bridges, as they show in the NIP-05 names of their ghosts."""
+_MAX_TITLE: Final = 500
 
 _LANGUAGE: Final = re.compile("[a-z]{2}")
 _SHORTCODE: Final = re.compile(":([A-Za-z0-9_-]{1,60}):")
 
-NOTE, ARTICLE, COMMENT, PICTURE = 1, 30023, 1111, 20
+NOTE, ARTICLE, COMMENT, PICTURE, VANISH = 1, 30023, 1111, 20, 62
+_POSTS: Final = frozenset({NOTE, ARTICLE, COMMENT, PICTURE, polls.KIND}) | VIDEOS | fallbacks.KINDS
+_DATED: Final = frozenset({ARTICLE}) | VIDEOS
 
 
 def decode(event: Event, *, channel: str, received_at: float) -> tuple[Activity, ...]:
@@ -60,23 +63,37 @@ def decode(event: Event, *, channel: str, received_at: float) -> tuple[Activity,
     Raises Malformed: future, expired, protected, and what is wrong with the event's kind.
     """
     refuse_untimely(event, received_at)
+    if event.kind == zaps.RECEIPT:
+        zap = zaps.activity_of(event)
+        return (zap,) if zap is not None else ()
+    acts: Sequence[Act]
     match event.kind:
         case 0:
-            acts: Sequence[Act] = (Profile(_account(event)),)
-        case 1 | 20 | 1111 | 30023:
-            acts = (Post(_body(event, channel)),)
-        case 3:
-            acts = (FollowList(_follows(event)),)
+            acts = (Profile(account_of(event.pubkey, event)),)
+        case kind if kind in _POSTS:
+            acts = (Post(_body(event, channel, received_at)),)
+        case lists.FOLLOW_LIST:
+            acts = (FollowList(lists.people_of(event)),)
+        case lists.MUTE_LIST:
+            acts = (BlockList(lists.people_of(event)),)
+        case lists.PIN_LIST:
+            acts = (PinList(lists.posts_of(event)),)
         case 5:
             acts = [Delete(target) for target in _deleted(event)]
+        case 62:  # NIP-62; from which relays does not matter, since the person asks to be forgotten
+            acts = (Delete(ids.account_ref(event.pubkey)),)
         case 6 | 16:
             acts = (Repost(_target(event)),)
         case 7:
             acts = _reaction(event)
+        case polls.RESPONSE:
+            acts = (polls.vote_of(event),)
+        case reports.KIND:
+            acts = (reports.report_of(event),)
         case _:
             return ()
     ref = acts[0].body.ref if acts and isinstance(acts[0], Post) else Ref(ids.NETWORK, event.id)
-    actor, mark = ids.account_ref(event.pubkey), _mark(event)
+    actor, mark = ids.account_ref(event.pubkey), mark_of(event)
     return tuple(
         Activity(
             Ref(ids.NETWORK, f"{ref.id}#{number}") if number else ref,
@@ -89,73 +106,20 @@ def decode(event: Event, *, channel: str, received_at: float) -> tuple[Activity,
     )
 
 
-def account_of(pubkey: str, event: Event | None) -> Account:
-    """The account as its newest kind 0 shows it, or just the key; `alias` is for who has checked it."""
-    if event is not None:
-        return _account(event)
-    npub = ids.npub(pubkey)
-    return Account(ids.account_ref(pubkey), npub, url=ids.VIEWER + npub, uri=f"nostr:{npub}")
-
-
-def _account(event: Event) -> Account:
-    try:
-        content: object = msgspec.json.decode(event.content)
-    except (msgspec.MsgspecError, RecursionError):
-        raise Malformed("profile") from None
-    if not isinstance(content, dict):
-        raise Malformed("profile")
-    members = cast(dict[str, Any], content)
-
-    def text(name: str, limit: int) -> str:
-        value = members.get(name)
-        return value[:limit].strip() if isinstance(value, str) else ""
-
-    def address(name: str) -> str:
-        return web_url(text(name, _MAX_URL + 1)) or ""
-
-    website, nip05 = address("website"), text("nip05", 320)
-    npub = ids.npub(event.pubkey)
-    domain = nip05.rpartition("@")[2].lower()
-    return Account(
-        ref=ids.account_ref(event.pubkey),
-        handle=npub,
-        name=clean_name(text("display_name", 4000), _MAX_NAME) or clean_name(text("name", 4000), _MAX_NAME),
-        bio=from_note(text("about", _MAX_ABOUT), event.tags),
-        avatar=address("picture"),
-        banner=address("banner"),
-        url=ids.VIEWER + npub,
-        uri=f"nostr:{npub}",
-        fields=(("Website", website),) if website else (),
-        bot=members.get("bot") is True,
-        mark=_mark(event) or (nip05 if domain in _BRIDGES else ""),
-        detail={"nip05": nip05} if nip05 else {},
-    )
-
-
-def _body(event: Event, channel: str) -> PostBody:
+def _body(event: Event, channel: str, now: float) -> PostBody:
     try:
         ref = ids.post_ref(event)
     except ValueError:
         raise Malformed("address") from None
     thread = parents(event)
-    media, content = media_of(event)
-    title = _first(event, "title")[:500].strip()
-    if event.kind == PICTURE and title:
-        content, title = f"{title}\n\n{content}".strip(), ""
     quote = _quote(event)
-    text = trim(from_note(content, event.tags, quoted=(quote.id,) if quote else ()))
+    text, media = _said(event, VIEWER + ids.post_word(ref), quote)
+    if event.kind == COMMENT and thread.reply_to is None:
+        text = _about(event, text)
     named = [key for key in dict.fromkeys(tag_values(event, "p")) if ids.is_hex(key)][:MAX_NAMED]
     told = set(text.mentions())
-    warning = first_tag(event, "content-warning")
-    detail = {"kind": str(event.kind), "created_at": str(event.created_at), **thread.detail}
-    if channel.startswith(("ws://", "wss://")) and channel.isascii() and len(channel) <= 255:
-        detail["relay"] = channel
-    if named:
-        detail["p"] = ",".join(named)
-    if ref.id != event.id:
-        detail["event"] = event.id
-    # whoever reposts it shows it whole (NIP-18)
-    detail["json"] = to_json(event).decode()
+    warning = _warning(event)
+    is_article = event.kind == ARTICLE
     return PostBody(
         ref=ref,
         author=ids.account_ref(event.pubkey),
@@ -165,17 +129,64 @@ def _body(event: Event, channel: str) -> PostBody:
         reply_to=thread.reply_to,
         root=thread.root,
         quote=quote,
-        title=title if event.kind == ARTICLE else "",
-        warning=(warning[1].strip()[:500] if len(warning) > 1 else "") if warning else "",
+        title=_line(event, "title") if is_article else "",
+        summary=_first(event, "summary")[:5000].strip() if is_article else "",
+        image=(web_url(_first(event, "image")) or "") if is_article else "",
+        poll=polls.poll_of(event, now) if event.kind == polls.KIND else None,
+        warning=warning or "",
         sensitive=warning is not None,
         lang=_language(event),
-        url=ids.VIEWER + ids.post_word(ref),
+        expires=_expires(event),
+        url=VIEWER + ids.post_word(ref),
         uri="nostr:" + ids.post_word(ref),
         mentions=tuple(account for key in named if (account := ids.account_ref(key)) not in told),
         tags=_beside(text, tag_values(event, "t")),
-        mark=_mark(event),
-        detail=detail,
+        mark=mark_of(event),
+        detail=_facts(event, channel, ref, named, thread.detail),
     )
+
+
+def _facts(event: Event, channel: str, ref: Ref, named: Sequence[str], thread: dict[str, str]) -> dict[str, str]:
+    detail = {"kind": str(event.kind), "created_at": str(event.created_at), **thread}
+    if channel.startswith(("ws://", "wss://")) and channel.isascii() and len(channel) <= 255:
+        detail["relay"] = channel
+    if named:
+        detail["p"] = ",".join(named)
+    if ref.id != event.id:
+        detail["event"] = event.id
+    if event.kind == polls.KIND and (relays := polls.relays_of(event)):
+        detail["poll_relays"] = " ".join(relays)
+    # whoever reposts it shows it whole (NIP-18)
+    detail["json"] = to_json(event).decode()
+    return detail
+
+
+def _said(event: Event, link: str, quote: Ref | None) -> tuple[Text, tuple[Media, ...]]:
+    """The text and the files of a post of any kind."""
+    quoted = (quote.id,) if quote else ()
+    if event.kind in fallbacks.KINDS:
+        return fallbacks.shown(event, link)
+    if event.kind == ARTICLE:
+        text, media = from_markdown(event.content, event.tags, quoted=quoted)
+        return trim(text), described(media, event)
+    media, content = media_of(event)
+    text = trim(from_note(content, event.tags, quoted=quoted))
+    title = ""
+    if event.kind == PICTURE or event.kind in VIDEOS:
+        title = _line(event, "title")
+    elif event.kind == NOTE and parents(event).reply_to is None:
+        title = _line(event, "subject")  # NIP-14
+    if title and not text.plain.startswith(title):
+        text = joined((Text(title, (Span(0, len(title), "bold"),)), text), "\n\n")
+    return text, media
+
+
+def _about(event: Event, text: Text) -> Text:
+    """A comment on something that is no event (NIP-73) ends in where that is, or what it is called."""
+    tag = first_tag(event, "I") or first_tag(event, "i") or ()
+    urls = [url for value in tag[1:3] if (url := web_url(value))]
+    word = urls[0] if urls else "".join(tag[1:2])[:_MAX_TITLE]
+    return text if word in text.plain else joined((text, find_links(Text(word))), "\n\n")
 
 
 def _beside(text: Text, names: Iterable[str]) -> tuple[str, ...]:
@@ -186,16 +197,11 @@ def _beside(text: Text, names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _published(event: Event) -> float:
-    """When it first came out: articles say so (NIP-23), and are dated anew by every edit."""
-    text = _first(event, "published_at") if event.kind == ARTICLE else ""
+    """When it first came out: articles (NIP-23) and videos say so, and are dated anew by every edit."""
+    text = _first(event, "published_at") if event.kind in _DATED else ""
     if text.isascii() and text.isdigit() and len(text) <= 12:
         return float(min(int(text), event.created_at))
     return float(event.created_at)
-
-
-def _follows(event: Event) -> tuple[Ref, ...]:
-    keys = dict.fromkeys(key for key in tag_values(event, "p") if ids.is_hex(key) and key != event.pubkey)
-    return tuple(ids.account_ref(key) for key in list(keys)[:MAX_FOLLOWS])
 
 
 def _deleted(event: Event) -> list[Ref]:
@@ -243,9 +249,21 @@ def _reaction(event: Event) -> tuple[React, ...]:
 
 
 def _quote(event: Event) -> Ref | None:
+    """NIP-18, and as it was before: an `e` marked as a mention, which the text points to."""
     for text in tag_values(event, "q"):
         if ids.is_post_id(text):
             return Ref(ids.NETWORK, text)
+    for tag in event.tags:
+        if tag[0] == "e" and len(tag) > 3 and tag[3] == "mention" and ids.is_hex(tag[1]) and "nostr:n" in event.content:
+            return Ref(ids.NETWORK, tag[1])
+    return None
+
+
+def _warning(event: Event) -> str | None:
+    """NIP-36, and as a label (NIP-32); "" for one without a reason."""
+    for tag in event.tags:
+        if tag[0] == "content-warning" or (tag[0] == "l" and tag[2:3] == ("content-warning",)):
+            return tag[1].strip()[:_MAX_TITLE] if len(tag) > 1 else ""
     return None
 
 
@@ -253,12 +271,18 @@ def _language(event: Event) -> str:
     for tag in event.tags:
         if len(tag) > 2 and tag[0] == "l" and tag[2] == "ISO-639-1" and _LANGUAGE.fullmatch(tag[1]):
             return tag[1]
-    return ""
+    language = _first(event, "lang")[:2].lower()
+    return language if _LANGUAGE.fullmatch(language) else ""
 
 
-def _mark(event: Event) -> str:
-    """NIP-48: what this is a copy of."""
-    return _first(event, "proxy")[:_MAX_URL]
+def _expires(event: Event) -> float | None:
+    """NIP-40; what is no number was refused before."""
+    text = _first(event, "expiration")
+    return float(text) if text else None
+
+
+def _line(event: Event, name: str) -> str:
+    return " ".join(_first(event, name)[:_MAX_TITLE].split())
 
 
 def _first(event: Event, name: str) -> str:

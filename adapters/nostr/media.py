@@ -1,14 +1,17 @@
 """Files shown with a note: NIP-92 `imeta` tags and bare file addresses in the text, both ways. Pure."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 from urllib.parse import urlsplit
 
-from adapters.nostr.event import Event
-from bridged.api import Media
+from adapters.nostr.event import Event, first_tag
+from bridged.api import Media, web_url
 
 MAX_MEDIA: Final = 20
+
+VIDEOS: Final = frozenset({21, 22, 34235, 34236})
 
 _TYPES: Final = {
     "jpg": "image/jpeg",
@@ -28,21 +31,22 @@ _ADDRESS: Final = re.compile(r"(?<![^\s])https?://[^\s<>\"]{3,2000}(?![^\s])")
 _LAST_WORD: Final = re.compile(r"(?:^|\s)(\S+)\s*$")
 _SIZE: Final = re.compile("([0-9]{1,5})x([0-9]{1,5})")
 _MIME: Final = re.compile("[a-z]+/[a-z0-9.+-]{1,60}")
+_DURATION: Final = re.compile(r"[0-9]{1,7}(?:\.[0-9]{1,9})?")
 _SHA256: Final = re.compile("[0-9a-f]{64}")
 
 
 def media_of(event: Event) -> tuple[tuple[Media, ...], str]:
     """The files of a note, and its text without those that stand at its end."""
+    if event.kind in VIDEOS:
+        return _video(event), event.content
     found: dict[str, Media] = {}
     for tag in event.tags:
         if tag[0] == "imeta" and (media := _from_imeta(tag[1:])) is not None:
             found.setdefault(media.url, media)
-    # An article's pictures are set in its Markdown and stay there.
-    if event.kind != 30023:
-        for match in _ADDRESS.finditer(event.content):
-            url = match[0]
-            if (kind := type_of(url)) and url not in found:
-                found[url] = Media(url, kind)
+    for match in _ADDRESS.finditer(event.content):
+        url = match[0]
+        if (kind := type_of(url)) and url not in found:
+            found[url] = Media(url, kind)
     listed = dict(list(found.items())[:MAX_MEDIA])
     content = event.content.rstrip()
     while (word := _LAST_WORD.search(content[-2200:])) is not None and word[1] in listed:
@@ -50,6 +54,35 @@ def media_of(event: Event) -> tuple[tuple[Media, ...], str]:
     order = {url: event.content.find(url) for url in listed}
     ordered = sorted(listed.values(), key=lambda m: order[m.url] if order[m.url] >= 0 else len(event.content))
     return tuple(ordered), content
+
+
+def described(media: Sequence[Media], event: Event) -> tuple[Media, ...]:
+    """Files found in an article's text, with what its `imeta` tags say of them."""
+    known = {m.url: m for tag in event.tags if tag[0] == "imeta" and (m := _from_imeta(tag[1:])) is not None}
+    return tuple(replace(known[m.url], alt=known[m.url].alt or m.alt) if m.url in known else m for m in media)
+
+
+def file_of(event: Event) -> Media | None:
+    """The file that an event describes in tags of its own (NIP-94, and NIP-71 before it knew `imeta`)."""
+    return _from_imeta(f"{tag[0]} {tag[1]}" for tag in event.tags if len(tag) > 1)
+
+
+def _video(event: Event) -> tuple[Media, ...]:
+    """NIP-71 lists one video in several qualities, and its sound in several languages: one of them is the file."""
+    listed = [media for tag in event.tags if tag[0] == "imeta" and (media := _from_imeta(tag[1:])) is not None]
+    if not listed and (single := file_of(event)) is not None:
+        listed = [single]
+    best = min(listed, key=_rank, default=None)
+    if best is None:
+        return ()
+    alt, duration = (first_tag(event, name) or () for name in ("alt", "duration"))
+    seconds = best.seconds or _seconds(duration[1] if len(duration) > 1 else "")
+    return (replace(best, alt=best.alt or (alt[1][:5000] if len(alt) > 1 else ""), seconds=seconds),)
+
+
+def _rank(media: Media) -> tuple[bool, bool, bool]:
+    """Of several versions the first that plays everywhere."""
+    return media.type.startswith("audio/"), media.type not in ("video/mp4", "video/webm"), not media.size
 
 
 def type_of(url: str) -> str:
@@ -70,6 +103,8 @@ def imeta(media: Media) -> list[str]:
         f"blurhash {media.blurhash}" if media.blurhash else "",
         f"x {media.sha256}" if media.sha256 else "",
         f"alt {' '.join(media.alt.split())}" if media.alt.strip() else "",
+        f"image {media.preview}" if _ADDRESS.fullmatch(media.preview) else "",
+        f"duration {media.seconds:g}" if media.seconds > 0 else "",
     ]
     return ["imeta", *(pair for pair in pairs if pair)]
 
@@ -91,4 +126,10 @@ def _from_imeta(pairs: Iterable[str]) -> Media | None:
         size=(int(size[1]), int(size[2])) if size and int(size[1]) and int(size[2]) else None,
         blurhash=values.get("blurhash", "")[:200],
         sha256=digest if _SHA256.fullmatch(digest) else "",
+        preview=web_url(values.get("image") or values.get("thumb", "")) or "",
+        seconds=_seconds(values.get("duration", "")),
     )
+
+
+def _seconds(text: str) -> float:
+    return float(text) if _DURATION.fullmatch(text) else 0

@@ -134,6 +134,14 @@ def encode(identifier: Identifier) -> str:
             return _bech32_encode("naddr", data)
 
 
+def decode_lnurl(text: str) -> str:
+    """The address in an `lnurl1…` (LUD-01); raises BadIdentifier."""
+    prefix, data = _bech32_decode(text)
+    if prefix != "lnurl":
+        raise BadIdentifier("unknown prefix")
+    return _text(data, "ascii")
+
+
 def decode_uri(uri: str) -> Identifier:
     """Read a `nostr:` URI (NIP-21); raises BadIdentifier."""
     if uri[: len(URI_SCHEME)].lower() != URI_SCHEME:

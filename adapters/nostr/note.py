@@ -1,17 +1,19 @@
 """What a post says, as the content of a note or an article and the tags that belong to it. Pure.
 
-An article's content is Markdown (NIP-23), of which a note's quotes, items and code are a part.
+Pictures and videos stay kind 1 with their addresses in the text and `imeta` tags (NIP-92), since every client shows
+those; kinds 20 to 22 are seen only by readers of picture and video feeds.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from adapters.nostr import ids, nip19
 from adapters.nostr.home import Home
+from adapters.nostr.markdown_out import to_markdown
 from adapters.nostr.media import imeta
-from adapters.nostr.replies import MAX_KEYS, Tags, hint, kind_of
+from adapters.nostr.replies import MAX_KEYS, Tags, hint, kind_of, written_to
 from adapters.nostr.text import to_note
 from bridged.api import Media, PostBody, Ref, Span, Text, View, truncate
 
@@ -35,29 +37,48 @@ class Written:
     losses: tuple[str, ...] = ()
 
 
-def note(body: PostBody, view: View, home: Home, *, titled: bool) -> Written:
-    """The text, with the addresses of its files and of what it quotes at the end; `titled` when a tag has the title."""
-    content, losses = plain(body.text, view, home), ()
+def note(body: PostBody, view: View, home: Home, *, is_article: bool) -> Written:
+    """The text, with the addresses of its files and of what it quotes at the end.
+
+    An article's is Markdown (NIP-23), and its title and summary are left to tags.
+    """
+    say = markdown if is_article else plain
+    content, losses = say(body.text, view, home), ()
     if len(content.encode()) > MAX_CONTENT:
-        cut = plain(truncate(body.text, max_bytes=MAX_CONTENT // 2), view, home)
+        cut = say(truncate(body.text, max_bytes=MAX_CONTENT // 2), view, home)
         content, losses = f"{cut}\n\n{body.url}".rstrip(), ("the text was cut",)
-    if body.title and not titled:
-        content = f"{body.title}\n\n{content}".strip()
-    return _finished(content, losses, body, view, home)
+    if not is_article:
+        content = "\n\n".join(part for part in (body.title, body.summary, content) if part)
+    return _finished(content, losses, body, view, home, is_article=is_article)
 
 
 def plain(text: Text, view: View, home: Home) -> str:
     """The text alone; a mention of somebody without a ghost links to their page."""
+    return to_note(text, _namer(view, home))
 
+
+def markdown(text: Text, view: View, home: Home) -> str:
+    """The same with everything that Markdown can show."""
+    return to_markdown(text, _namer(view, home))
+
+
+def _namer(view: View, home: Home) -> Callable[[Ref], str | None]:
     def named(account: Ref) -> str | None:
         key = key_of(account, view)
         if key is not None:
-            relays = home.public_relays[:1] if account.network != ids.NETWORK else ()
-            return nip19.encode_uri(nip19.Nprofile(key, relays))
+            place = written_to(account, view) if account.network == ids.NETWORK else next(iter(home.public_relays), "")
+            return pointer(key, place)
         known = view.accounts.get(account)
         return known.url or None if known is not None else None
 
-    return to_note(text, named)
+    return named
+
+
+def pointer(key: str, relay: str) -> str:
+    try:
+        return nip19.encode_uri(nip19.Nprofile(key, (relay,) if relay else ()))
+    except nip19.BadIdentifier:
+        return nip19.encode_uri(nip19.Nprofile(key))
 
 
 def key_of(account: Ref, view: View) -> str | None:
@@ -68,26 +89,42 @@ def key_of(account: Ref, view: View) -> str | None:
     return None if ghost is None else ghost.ref.id
 
 
-def _finished(content: str, losses: tuple[str, ...], body: PostBody, view: View, home: Home) -> Written:
+def _finished(
+    content: str, losses: tuple[str, ...], body: PostBody, view: View, home: Home, *, is_article: bool
+) -> Written:
     media = [item for item in body.media if _WEB.fullmatch(item.url)]
     tags: Tags = []
     quote, quote_tags, quoted = _quote(body, view, home)
-    ends = [item.url for item in media if item.url not in content]
+    ends = [_shown(item, is_article=is_article) for item in media if item.url not in content]
     if quote and quote not in content:
         ends.append(quote)
     content = "\n\n".join(part for part in (content, "\n".join(ends)) if part)
     tags += quote_tags
     tags += [("t", tag) for tag in _hashtags(body.hashtags())]
-    tags += _emoji(body.text)
+    tags += emoji_tags(body.text)
     tags += [tuple(imeta(item)) for item in _distinct(media)]
     if body.sensitive or body.warning:
         tags.append(("content-warning", body.warning))
     language = _LANGUAGE.fullmatch(body.lang.lower())
     if language is not None:
         tags += [("L", "ISO-639-1"), ("l", language[1], "ISO-639-1")]
+    if body.expires is not None:
+        tags.append(("expiration", str(max(0, int(body.expires)))))
     named = [key for account in (*body.text.mentions(), *body.mentions) if (key := key_of(account, view))]
     keys = tuple(dict.fromkeys((*named, *quoted)))
+    if len(media) < len(body.media):
+        losses = (*losses, "a file has no address on the web")
+    if any(item.focus not in (None, (0, 0)) for item in media):
+        losses = (*losses, "which part of a picture must stay visible")
     return Written(content, keys[:MAX_KEYS], tuple(tags), losses)
+
+
+def _shown(item: Media, *, is_article: bool) -> str:
+    """A file at the end of the text; a picture in Markdown shows itself."""
+    if not is_article or not item.type.startswith("image/"):
+        return item.url
+    alt = re.sub(r"[\[\]\\\n]", " ", item.alt)
+    return f"![{alt}](<{item.url}>)"
 
 
 def _quote(body: PostBody, view: View, home: Home) -> tuple[str, Tags, tuple[str, ...]]:
@@ -97,7 +134,7 @@ def _quote(body: PostBody, view: View, home: Home) -> tuple[str, Tags, tuple[str
     there = view.there.get(body.quote)
     if there is None or there.ref is None:
         return (body.quote.id if _WEB.fullmatch(body.quote.id) else ""), [], ()
-    place, kind = hint(there, home), kind_of(there)
+    place, kind = hint(there, view, home), kind_of(there)
     uri = ids.post_uri(there.ref, author=there.author.id, kind=int(kind) if kind.isdigit() else None, relay=place)
     return uri, [("q", there.ref.id, place, there.author.id)], (there.author.id,)
 
@@ -108,7 +145,7 @@ def _hashtags(names: Iterable[str]) -> list[str]:
     return list(lowered)[:MAX_TAGS]
 
 
-def _emoji(text: Text) -> Tags:
+def emoji_tags(text: Text) -> Tags:
     """NIP-30."""
     found: dict[str, str] = {}
     for span in text.spans:

@@ -5,7 +5,7 @@ from typing import Final
 
 from adapters.nostr import ids
 from adapters.nostr.home import Home
-from bridged.api import PostBody, There, View
+from bridged.api import PostBody, Ref, There, View
 
 MAX_KEYS: Final = 50
 """Accounts one post may name."""
@@ -32,9 +32,14 @@ def thread_of(body: PostBody, view: View, home: Home) -> Thread:
     parent = view.there.get(body.reply_to)
     if parent is None or parent.ref is None:
         return Thread(orphan=True)
+    return under(parent, body.root, view, home)
+
+
+def under(parent: There, root: Ref | None, view: View, home: Home) -> Thread:
+    """How an answer is tied to `parent`; `root` is the origin of the thread's first post, if that is known."""
     if kind_of(parent) == "1":
-        return _note(body, parent, view, home)
-    return _comment(parent, home)
+        return _note(root, parent, view, home)
+    return _comment(parent, view, home)
 
 
 def kind_of(there: There) -> str:
@@ -44,18 +49,24 @@ def kind_of(there: There) -> str:
     return there.detail.get("kind", "1")
 
 
-def hint(there: There, home: Home) -> str:
-    """A relay that has it: ours for what we made, else where it was heard."""
+def hint(there: There, view: View, home: Home) -> str:
+    """A relay that has it: ours for what we made, else where it was heard, else one that its author writes to."""
     if there.parts:
         return next(iter(home.public_relays), "")
-    return there.detail.get("relay") or next(iter(home.relays), "")
+    return there.detail.get("relay") or written_to(there.author, view) or next(iter(home.relays), "")
 
 
-def pointers(there: There, home: Home) -> Tags:
+def written_to(account: Ref, view: View) -> str:
+    """A relay that a native account writes to (NIP-65), "" when none is known."""
+    known = view.accounts.get(account)
+    return next(iter(known.detail.get("write", "").split()), "") if known is not None else ""
+
+
+def pointers(there: There, view: View, home: Home) -> Tags:
     """The `e` and `a` tags that name one event, with relay and author."""
     if there.ref is None:
         return []
-    place, author = hint(there, home), there.author.id
+    place, author = hint(there, view, home), there.author.id
     if ids.split_address(there.ref.id) is None:
         return [("e", there.ref.id, place, author)]
     tags: Tags = [("a", there.ref.id, place, author)]
@@ -64,16 +75,16 @@ def pointers(there: There, home: Home) -> Tags:
     return tags
 
 
-def _note(body: PostBody, parent: There, view: View, home: Home) -> Thread:
+def _note(root: Ref | None, parent: There, view: View, home: Home) -> Thread:
     """NIP-10: an answer to the root names it once; a deeper one names root and parent."""
-    parent_id, place, author = parent.ref.id if parent.ref else "", hint(parent, home), parent.author.id
-    root_id, root_author, root_place = _root(body, parent, view, home)
+    parent_id, place, author = parent.ref.id if parent.ref else "", hint(parent, view, home), parent.author.id
+    root_id, root_author, root_place = _root(root, parent, view, home)
     if root_id in ("", parent_id):
         root_id, root_author = parent_id, author
         tags: Tags = [("e", parent_id, place, "root", author)]
     else:
-        root = ("e", root_id, root_place, "root")
-        tags = [(*root, root_author) if root_author else root, ("e", parent_id, place, "reply", author)]
+        first = ("e", root_id, root_place, "root")
+        tags = [(*first, root_author) if root_author else first, ("e", parent_id, place, "reply", author)]
     named = [key for key in parent.detail.get("p", "").split(",") if ids.is_hex(key)]
     return Thread(
         kind=1,
@@ -83,24 +94,25 @@ def _note(body: PostBody, parent: There, view: View, home: Home) -> Thread:
     )
 
 
-def _root(body: PostBody, parent: There, view: View, home: Home) -> tuple[str, str, str]:
-    """Id, author and relay of the thread's first note: what the parent says, if it does."""
-    origin = body.root or parent.root
+def _root(root: Ref | None, parent: There, view: View, home: Home) -> tuple[str, str, str]:
+    """Id, author and relay of the thread's first note: what the parent says, unless we have replaced that since."""
+    origin = root or parent.root
     known = view.there.get(origin) if origin is not None else None
-    if named := parent.detail.get("root", ""):
-        author = parent.detail.get("root_author", "")
-        if known is not None and known.ref is not None and known.ref.id == named:
-            return named, known.author.id, hint(known, home)
-        return named, author, hint(parent, home)
-    if known is None or known.ref is None or kind_of(known) != "1":
-        return "", "", ""
-    return known.ref.id, known.author.id, hint(known, home)
+    named = parent.detail.get("root", "")
+    if (
+        known is not None
+        and known.ref is not None
+        and kind_of(known) == "1"
+        and (known.parts or named in ("", known.ref.id))
+    ):
+        return known.ref.id, known.author.id, hint(known, view, home)
+    return (named, parent.detail.get("root_author", ""), hint(parent, view, home)) if named else ("", "", "")
 
 
-def _comment(parent: There, home: Home) -> Thread:
+def _comment(parent: There, view: View, home: Home) -> Thread:
     """NIP-22: the root in capitals, the parent in small letters."""
-    kind, place = kind_of(parent), hint(parent, home)
-    lower = pointers(parent, home)
+    kind, place = kind_of(parent), hint(parent, view, home)
+    lower = pointers(parent, view, home)
     facts = parent.detail
     if kind == "1111" and "root_id" in facts:
         name, root_kind, root_author = (

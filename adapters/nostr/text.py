@@ -46,18 +46,19 @@ MAX_POINTER: Final = 1000
 
 _FENCE: Final = "```"
 _BECH32: Final = "[02-9ac-hj-np-z]"
-_TOKEN: Final = re.compile(
-    r"(?<!`)`(?P<code>[^`\s](?:[^`\n]*[^`\s])?)`(?!`)"
-    rf"|(?<![\w/:.=&-])(?:@?nostr:|@(?=npub1))(?P<pointer>(?:npub|note)1{_BECH32}{{58}}"
+_POINTER: Final = (
+    rf"(?<![\w/:.=&-])(?:@?nostr:|@(?=npub1))(?P<pointer>(?:npub|note)1{_BECH32}{{58}}"
     rf"|(?:nprofile|nevent|naddr)1{_BECH32}++)(?!{_BECH32})"
     r"|#\[(?P<place>\d{1,4})\]"
 )
+_TOKEN: Final = re.compile(r"(?<!`)`(?P<code>[^`\s](?:[^`\n]*[^`\s])?)`(?!`)|" + _POINTER)
+_BARE_TOKEN: Final = re.compile(_POINTER)
 _HEX: Final = re.compile("[0-9a-f]{64}")
 _SCHEME: Final = re.compile(r"https?://(?:www\.)?", re.IGNORECASE)
 # What may stand right before or right after each thing and leave it whole to a reader.
 _BEFORE: Final = re.compile(r"(?:^|\s)[(\[{\"'“‘«]*\Z")
 _AFTER_LINK: Final = re.compile(r"[.,;:!?')\]}\"”’»…]*(?:\s|\Z)")
-_AFTER_WORD: Final = re.compile(r"[^\w#·・\u200c\u200d-]|\Z")
+AFTER_WORD: Final = re.compile(r"[^\w#·・\u200c\u200d-]|\Z")
 
 
 def from_note(content: str, tags: Sequence[Sequence[str]], *, quoted: Iterable[str] = ()) -> Text:
@@ -67,7 +68,7 @@ def from_note(content: str, tags: Sequence[Sequence[str]], *, quoted: Iterable[s
     to VIEWER; those to the ids in `quoted` are left out. Emoji come from `emoji` tags, and hashtags with unusual
     characters from `t` tags.
     """
-    reader = _Reader(tags, frozenset(quoted))
+    reader = Reader(tags, quoted)
     lines = content.replace("\r\n", "\n").split("\n")
     fences = [n for n, line in enumerate(lines) if line.strip() == _FENCE]
     number = 0
@@ -87,18 +88,23 @@ def from_note(content: str, tags: Sequence[Sequence[str]], *, quoted: Iterable[s
         else:
             reader.line(line)
             number += 1
-    emojis = {f":{t[1]}:": url for t in tags if len(t) > 2 and t[0] == "emoji" and (url := web_url(t[2]))}
-    text = find_emojis(find_links(reader.builder.build()), emojis)
-    return find_tags(known_tags(text, (t[1] for t in tags if len(t) > 1 and t[0] == "t")))
+    return reader.text()
 
 
-class _Reader:
-    """Lines written into a builder one after another."""
+class Reader:
+    """Letters written into a builder, with what `tags` say of them."""
 
-    def __init__(self, tags: Sequence[Sequence[str]], quoted: frozenset[str]) -> None:
+    def __init__(self, tags: Sequence[Sequence[str]], quoted: Iterable[str] = ()) -> None:
         self.builder = TextBuilder()
         self._tags = tags
-        self._quoted = quoted
+        self._quoted = frozenset(quoted)
+
+    def text(self) -> Text:
+        """What was written, with its links, emoji and hashtags found."""
+        tags = self._tags
+        emojis = {f":{t[1]}:": url for t in tags if len(t) > 2 and t[0] == "emoji" and (url := web_url(t[2]))}
+        text = find_emojis(find_links(self.builder.build()), emojis)
+        return find_tags(known_tags(text, (t[1] for t in tags if len(t) > 1 and t[0] == "t")))
 
     def fenced(self, lines: Iterable[str]) -> None:
         with self.builder.span("pre"):
@@ -112,27 +118,34 @@ class _Reader:
                 self.line(line[2:])
 
     def line(self, line: str) -> None:
-        position = 0
-        for token in _TOKEN.finditer(line):
-            self.builder.add(line[position : token.start()])
-            position = token.end()
-            self._token(token)
-        self.builder.add(line[position:])
+        self.words(line)
         self.builder.newline()
 
-    def _token(self, token: re.Match[str]) -> None:
-        if token["code"]:
-            with self.builder.span("code"):
-                self.builder.add(token["code"])
-        elif (pointer := self._pointer(token)) is None:
-            self.builder.add(token.group())
-        elif isinstance(pointer, Npub | Nprofile):
+    def words(self, letters: str, *, code: bool = True) -> None:
+        """Letters of one line; with `code`, back-quotes are read."""
+        position = 0
+        for token in (_TOKEN if code else _BARE_TOKEN).finditer(letters):
+            self.builder.add(letters[position : token.start()])
+            position = token.end()
+            if code and token["code"]:
+                with self.builder.span("code"):
+                    self.builder.add(token["code"])
+            elif not self.pointer(self._pointer(token), token["pointer"] or ""):
+                self.builder.add(token.group())
+        self.builder.add(letters[position:])
+
+    def pointer(self, pointer: Identifier | None, written: str) -> bool:
+        """A mention, or a link to an event unless it is quoted anyway; False for no pointer."""
+        if pointer is None:
+            return False
+        if isinstance(pointer, Npub | Nprofile):
             with self.builder.span("mention", Ref("nostr", pointer.pubkey)):
                 self.builder.add(f"@{encode(Npub(pointer.pubkey))[:12]}…")
-        elif isinstance(pointer, Naddr) or pointer.id not in self._quoted:
-            link = VIEWER + _written(pointer, token["pointer"] or "")
+        elif _id(pointer) not in self._quoted:
+            link = VIEWER + _written(pointer, written)
             with self.builder.span("link", link):
                 self.builder.add(link)
+        return True
 
     def _pointer(self, token: re.Match[str]) -> Identifier | None:
         if token["pointer"]:
@@ -145,6 +158,11 @@ class _Reader:
         if len(tag) < 2 or tag[0] not in ("p", "e") or _HEX.fullmatch(tag[1]) is None:
             return None
         return Npub(tag[1]) if tag[0] == "p" else Note(tag[1])
+
+
+def _id(pointer: Note | Nevent | Naddr) -> str:
+    """As a `q` tag names it."""
+    return f"{pointer.kind}:{pointer.pubkey}:{pointer.identifier}" if isinstance(pointer, Naddr) else pointer.id
 
 
 def _written(pointer: Note | Nevent | Naddr, written: str) -> str:
@@ -233,9 +251,9 @@ class _Writer:
             return letters, None
         if isinstance(atom.target, Ref):
             uri = self._account(atom.target)
-            return (uri, _AFTER_WORD) if uri else (letters, None)
+            return (uri, AFTER_WORD) if uri else (letters, None)
         if atom.kind == "tag":
-            return (letters if letters[0] in "#＃" else f"#{atom.target}"), _AFTER_WORD
+            return (letters if letters[0] in "#＃" else f"#{atom.target}"), AFTER_WORD
         if atom.kind == "link":
             return _link(letters, atom.target)
         return letters, None
@@ -246,15 +264,21 @@ def _link(letters: str, target: str) -> tuple[str, re.Pattern[str] | None]:
     if url is None:
         return letters, None
     letters = " ".join(letters.split())
-    same = _SCHEME.sub("", letters, count=1).rstrip("/") == _SCHEME.sub("", target, count=1).rstrip("/")
+    same = same_address(letters, target)
     pointer = url.removeprefix(VIEWER)
-    if same and pointer != url and _is_event(pointer):
-        return URI_SCHEME + pointer, _AFTER_WORD
+    if same and pointer != url and is_event(pointer):
+        return URI_SCHEME + pointer, AFTER_WORD
     written = bare_url(url)
     return (written if same or not letters else f"{letters} ({written})"), _AFTER_LINK
 
 
-def _is_event(pointer: str) -> bool:
+def same_address(letters: str, target: str) -> bool:
+    """Whether the letters of a link say no more than its address."""
+    return _SCHEME.sub("", letters, count=1).rstrip("/") == _SCHEME.sub("", target, count=1).rstrip("/")
+
+
+def is_event(pointer: str) -> bool:
+    """Whether it is a NIP-19 identifier of an event."""
     try:
         return isinstance(decode(pointer), Note | Nevent | Naddr)
     except BadIdentifier:

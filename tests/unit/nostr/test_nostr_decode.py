@@ -91,8 +91,8 @@ def test_a_profile_becomes_an_account_whose_nip05_is_still_to_be_checked() -> No
     assert account.handle.startswith("npub1lhw7dt4xv2r")
     assert account.bio.plain == "bio\nline 2"
     assert (account.avatar, account.banner) == ("https://example.com/a.png", "https://example.com/b.png")
-    assert account.fields == (("Website", "https://example.com"),)
-    assert account.detail == {"nip05": "alice@example.com"}
+    assert account.fields == (("Website", "https://example.com"), ("Lightning", "alice@example.com"))
+    assert account.detail == {"nip05": "alice@example.com", "lud16": "alice@example.com"}
     assert account.bot is False
 
 

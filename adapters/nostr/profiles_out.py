@@ -1,0 +1,82 @@
+"""Accounts of other networks as kinds 0 (NIP-24) and 10002 (NIP-65), while they last and when they are gone. Pure."""
+
+import re
+from typing import Final
+
+import msgspec
+
+from adapters.nostr.drafts import PROFILE, RELAYS, Draft, Drafts, detail_of, later, own_copy, provenance, said, time_of
+from adapters.nostr.home import Home
+from adapters.nostr.note import emoji_tags, key_of, plain, pointer
+from bridged.api import HOME, Account, Activity, View, web_url
+
+MAX_FIELDS: Final = 50
+_MAX_ABOUT: Final = 24_000
+_SHORTCODE: Final = re.compile("[A-Za-z0-9_-]{1,60}")
+_LIGHTNING: Final = re.compile(r"[a-z0-9._+-]{1,64}@[a-z0-9.-]{1,253}", re.IGNORECASE)
+
+
+def profile(activity: Activity, view: View, home: Home) -> Drafts:
+    """Only what changed of the two. Names and values that kind 0 has no member for are lines at the end of the bio."""
+    account, at = view.account, time_of(activity, view)
+    lightning = next((value.strip() for name, value in account.fields if _is_lightning(name, value)), "")
+    addresses = (web_url(value.strip()) for _, value in account.fields)
+    members: dict[str, object] = {
+        "name": account.handle,
+        "display_name": account.name or account.handle,
+        "about": _about(account, view, home),
+        "picture": account.avatar,
+        "banner": account.banner,
+        "website": next((url for url in addresses if url), account.url),
+        "nip05": f"{view.actor.handle}@{home.domain}",
+        "lud16": lightning,
+        "bot": account.bot,
+    }
+    content = msgspec.json.encode({name: value for name, value in members.items() if value}).decode()
+    emojis = [("emoji", code, image) for code, image in account.emojis if _SHORTCODE.fullmatch(code)]
+    marks = provenance(account.ref, account.url)
+    relays = [("r", url) for url in home.public_relays]
+    drafts: list[Draft] = []
+    for number, kind, tags, text in (
+        (PROFILE, 0, [*dict.fromkeys((*emojis, *emoji_tags(account.bio))), *marks], content),
+        (RELAYS, 10002, [*relays, *marks[:1]], ""),
+    ):
+        own = own_copy(view, number)
+        if own is None or own.gone or said(own) != (text, tuple(tags)):
+            moment = later(view, number, at)
+            detail = detail_of(kind, moment)
+            drafts.append(Draft(account.ref, kind, moment, tuple(tags), text, number=number, detail=detail))
+    return Drafts(tuple(drafts))
+
+
+def farewell(activity: Activity, view: View) -> Drafts:
+    """The account is gone: relays keep the newest kind 0, so the last one says so and nothing else."""
+    at = later(view, PROFILE, time_of(activity, view))
+    content = msgspec.json.encode({"about": "This account is no longer bridged.", "deleted": True}).decode()
+    tags = tuple(provenance(view.account.ref))
+    draft = Draft(view.account.ref, 0, at, tags, content, number=PROFILE, gone=True, detail=detail_of(0, at))
+    return Drafts((draft,))
+
+
+def _about(account: Account, view: View, home: Home) -> str:
+    lines = [f"{_line(name)}: {_line(value)}" for name, value in account.fields[:MAX_FIELDS] if value.strip()]
+    parts = [plain(account.bio, view, home)[:_MAX_ABOUT], "\n".join(lines)]
+    if account.moved is not None:
+        key = key_of(account.moved, view)
+        known = view.accounts.get(account.moved)
+        where = pointer(key, next(iter(home.public_relays), "")) if key else (known.url if known else "")
+        parts.insert(0, f"moved to {where or account.moved.id}")
+    if account.ref.network != HOME:
+        parts.append(f"bridged from {account.url or account.uri or account.handle}")
+    return "\n\n".join(part for part in parts if part)
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())[:1000]
+
+
+def _is_lightning(name: str, value: str) -> bool:
+    """A field by which one is paid: zaps to the ghost go to its owner's own wallet."""
+    return name.strip(" ⚡").lower() in ("lightning", "lightning address", "lud16", "zap", "zaps") and (
+        _LIGHTNING.fullmatch(value.strip()) is not None
+    )
