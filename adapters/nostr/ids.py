@@ -127,12 +127,15 @@ def post_word(ref: Ref) -> str:
 
 def post_uri(ref: Ref, *, author: str, kind: int | None, relay: str) -> str:
     """The NIP-21 URI by which a note's text quotes a post, with what helps to find it."""
-    relays = (relay,) if relay else ()
+    relays = (relay,) if relay.isascii() and 0 < len(relay) <= 255 else ()
     coordinates = split_address(ref.id)
     if coordinates is None:
         return nip19.encode_uri(nip19.Nevent(ref.id, relays, author, kind))
     kind, pubkey, name = coordinates
-    return nip19.encode_uri(nip19.Naddr(name, pubkey, kind, relays))
+    try:
+        return nip19.encode_uri(nip19.Naddr(name, pubkey, kind, relays))
+    except nip19.BadIdentifier:
+        return nip19.URI_SCHEME + ref.id  # a `d` too long for NIP-19
 
 
 def _linked(url: str, base_url: str) -> str | None:

@@ -6,7 +6,7 @@ those; kinds 20 to 22 are seen only by readers of picture and video feeds.
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from adapters.nostr import ids, nip19
@@ -14,8 +14,8 @@ from adapters.nostr.home import Home
 from adapters.nostr.markdown_out import to_markdown
 from adapters.nostr.media import imeta
 from adapters.nostr.replies import MAX_KEYS, Tags, hint, kind_of, written_to
-from adapters.nostr.text import to_note
-from bridged.api import Media, PostBody, Ref, Span, Text, View, truncate
+from adapters.nostr.text import VIEWER, same_address, to_note
+from bridged.api import Media, PostBody, Ref, Span, Text, There, View, rewrite, truncate
 
 MAX_CONTENT: Final = 48 * 1024
 """Bytes of content; the tags of an event of 64 KiB need room too."""
@@ -54,12 +54,42 @@ def note(body: PostBody, view: View, home: Home, *, is_article: bool) -> Written
 
 def plain(text: Text, view: View, home: Home) -> str:
     """The text alone; a mention of somebody without a ghost links to their page."""
-    return to_note(text, _namer(view, home))
+    return to_note(_linked(text, view, home), _namer(view, home))
 
 
 def markdown(text: Text, view: View, home: Home) -> str:
     """The same with everything that Markdown can show."""
-    return to_markdown(text, _namer(view, home))
+    return to_markdown(_linked(text, view, home), _namer(view, home))
+
+
+def _linked(text: Text, view: View, home: Home) -> Text:
+    """The text with its links to what stands here pointing there: to events, and to accounts as mentions."""
+    targets: dict[Ref | str, str] = {}
+    spans: list[Span] = []
+    for span in text.spans:
+        there = view.links.get(span.target) if span.kind == "link" and isinstance(span.target, str) else None
+        if isinstance(there, Ref) and there.network == ids.NETWORK and ids.is_hex(there.id):
+            spans.append(Span(span.start, span.end, "mention", there))
+        elif isinstance(there, There) and there.ref is not None and isinstance(span.target, str):
+            link = VIEWER + event_uri(there, view, home).removeprefix(nip19.URI_SCHEME)
+            if same_address(text.plain[span.start : span.end], span.target):
+                targets[link] = link
+            spans.append(replace(span, target=link))
+        else:
+            spans.append(span)
+
+    def letters(span: Span, _: str) -> str | None:
+        return targets.get(span.target) if span.kind == "link" and span.target is not None else None
+
+    return rewrite(Text(text.plain, tuple(spans)), letters)
+
+
+def event_uri(there: There, view: View, home: Home) -> str:
+    """The pointer to what stands there, with what helps to find it; there must be a ref."""
+    assert there.ref is not None
+    kind = kind_of(there)
+    place = hint(there, view, home)
+    return ids.post_uri(there.ref, author=there.author.id, kind=int(kind) if kind.isdigit() else None, relay=place)
 
 
 def _namer(view: View, home: Home) -> Callable[[Ref], str | None]:
@@ -134,8 +164,7 @@ def _quote(body: PostBody, view: View, home: Home) -> tuple[str, Tags, tuple[str
     there = view.there.get(body.quote)
     if there is None or there.ref is None:
         return (body.quote.id if _WEB.fullmatch(body.quote.id) else ""), [], ()
-    place, kind = hint(there, view, home), kind_of(there)
-    uri = ids.post_uri(there.ref, author=there.author.id, kind=int(kind) if kind.isdigit() else None, relay=place)
+    uri, place = event_uri(there, view, home), hint(there, view, home)
     return uri, [("q", there.ref.id, place, there.author.id)], (there.author.id,)
 
 

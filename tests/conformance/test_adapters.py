@@ -11,7 +11,9 @@ from adapters.activitypub.adapter import ActivityPub
 from adapters.nostr import ids, signing
 from adapters.nostr.adapter import Nostr
 from adapters.nostr.event import parse_event, sign, to_json
-from bridged.api import Account, Envelope, Ghost, Http, Part, Ref
+from adapters.nostr.nip17 import wrap
+from bridged.api import HOME, Account, Envelope, Ghost, Http, Part, Ref
+from bridged.keys import KeyRing
 from bridged.testing.conformance import Conformance
 
 NOW = 1_790_000_000
@@ -88,7 +90,33 @@ class TestNostr(Conformance):
             self._event(7, ":blob:", ["e", "ab" * 32], ["emoji", "blob", "https://example.com/b.png"]),
             self._event(30023, "# long", ["d", "long"], ["title", "Long"]),
             self._event(1111, "a comment", ["E", "ab" * 32], ["K", "30023"], ["e", "ab" * 32], ["k", "30023"]),
+            self._event(1068, "a poll", ["option", "a", "One"], ["option", "b", "Two"], ["endsAt", str(NOW + 60)]),
+            self._event(1018, "", ["e", "ab" * 32], ["response", "a"]),
+            self._event(20, "a picture", ["title", "T"], ["imeta", "url https://example.com/a.jpg", "alt A"]),
+            self._event(34235, "a video", ["d", "v"], ["imeta", "url https://example.com/a.mp4", "duration 3.5"]),
+            self._event(9802, "a highlight", ["r", "https://example.com/page"]),
+            self._event(31923, "a meeting", ["d", "m"], ["title", "Meeting"], ["start", str(NOW)]),
+            self._event(30402, "an **offer**", ["d", "o"], ["title", "Bike"], ["price", "10", "EUR"]),
+            self._event(10000, "", ["p", other]),
+            self._event(10001, "", ["e", first]),
+            self._event(1984, "bad", ["p", other, "spam"]),
+            self._event(62, "", ["relay", "ALL_RELAYS"]),
+            self._zap(other),
+            self._message(),
         ]
+
+    def _zap(self, wallet_of: str) -> Envelope:
+        """Paid by the native; signed by somebody's wallet."""
+        request = sign(SECRET, 9734, NOW, [("p", wallet_of), ("e", "ab" * 32)], "thanks")
+        tags = [("p", wallet_of), ("e", "ab" * 32), ("bolt11", "lnbc1u1q"), ("description", to_json(request).decode())]
+        event = sign(b"\x08" * 32, 9735, NOW, tags, "")
+        return Envelope("nostr", event.id, to_json(event), "wss://relay.example", ids.account_ref(KEY), float(NOW))
+
+    def _message(self) -> Envelope:
+        """From the native to the bot of the bridge that the suite sets up."""
+        bot = signing.public_key(KeyRing(b"harness." * 4).derive("nostr-ghost", Ref(HOME, "bot"))).hex()
+        event = wrap(SECRET, bot, "help", NOW, b"seed" * 8)
+        return Envelope("nostr", event.id, to_json(event), "wss://relay.example", ids.account_ref(KEY), float(NOW))
 
     def back(self, part: Part, ghost: Ghost) -> Envelope | None:
         event = parse_event(part.body)

@@ -302,7 +302,7 @@ def test_what_expires_later_is_taken() -> None:
     assert body(vector("kind1-expiration")).text.plain == "expires"
 
 
-@pytest.mark.parametrize("name", ["kind1068-poll", "kind10002-relays", "kind30078-appdata", "kind22242-auth"])
+@pytest.mark.parametrize("name", ["kind10002-relays", "kind30078-appdata", "kind22242-auth"])
 def test_other_kinds_are_nothing(name: str) -> None:
     assert acts(vector(name)) == ()
 
