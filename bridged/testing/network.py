@@ -35,30 +35,50 @@ from bridged.model import (
     Account,
     Act,
     Activity,
+    Approve,
     Audience,
     Block,
+    BlockList,
     Delete,
     Edit,
     Follow,
     FollowList,
     Ghost,
+    Message,
+    Move,
+    Option,
+    Pin,
+    PinList,
+    Poll,
     Post,
     PostBody,
     Profile,
+    QuoteRequest,
     React,
     Ref,
     Reject,
+    Report,
     Repost,
+    Span,
+    Tally,
     Text,
+    Vote,
+    Zap,
 )
 
 ACTS = frozenset(
-    {"Post", "Edit", "Delete", "Follow", "Accept", "Reject", "React", "Repost", "Profile", "Block"}
+    {
+        "Post", "Edit", "Delete", "Follow", "Accept", "Reject", "React", "Repost", "Profile", "Block", "Vote", "Tally",
+        "Zap", "Report", "Move", "Pin", "Message", "Approve",
+    }
 )  # fmt: skip
 
 
 class Told(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
-    """One act on the wire. `target` is what it is about: a post answered, liked or taken back, an account followed."""
+    """One act on the wire. `target` is what it is about: a post answered, liked or taken back, an account followed.
+
+    `options` make a post a poll, `votes` are their counts. `links` are found in the text.
+    """
 
     kind: str
     id: str
@@ -70,6 +90,27 @@ class Told(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     targets: tuple[str, ...] = ()
     mark: str = ""
     audience: Audience = "public"
+    quote: str = ""
+    links: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    votes: tuple[int, ...] = ()
+    multiple: bool = False
+    ends: float | None = None
+    closed: bool = False
+    choices: tuple[str, ...] = ()
+    named: bool = False
+    expires: float | None = None
+    pinned: bool = True
+    proof: str = ""
+    msats: int = 0
+
+    def poll(self) -> Poll | None:
+        """Options are named by their letters: a, b, c …"""
+        if not self.options:
+            return None
+        votes = self.votes or (0,) * len(self.options)
+        options = (Option(chr(97 + n), name, votes[n]) for n, name in enumerate(self.options))
+        return Poll(tuple(options), self.multiple, self.ends, self.closed)
 
 
 _told = msgspec.json.Decoder(Told)
@@ -93,6 +134,7 @@ class FakeNetwork:
     hearing: Literal["push", "pull"] = "pull"
     hub: bool = True
     acts: frozenset[str] = ACTS
+    discreet: frozenset[str] = frozenset()
     people: dict[str, Account] = field(default_factory=dict[str, Account])
     said: dict[str, Envelope] = field(default_factory=dict[str, Envelope])
     sent: list[tuple[str, Told]] = field(default_factory=list[tuple[str, Told]])
@@ -105,7 +147,7 @@ class FakeNetwork:
     @property
     def adapter(self) -> type[Sink]:
         """The adapter class of this network."""
-        means = Capabilities(acts=self.acts, follows=self.follows, hearing=self.hearing)
+        means = Capabilities(acts=self.acts, follows=self.follows, hearing=self.hearing, discreet=self.discreet)
         return type("Fake", (_Fake,), {"network": self.name, "capabilities": means, "world": self})
 
     def ref(self, id: str) -> Ref:
@@ -225,8 +267,9 @@ class _Fake:
                 answers = target() if told.target else None
                 return Post(
                     PostBody(
-                        ref, by, Text(told.text), told.at,
-                        reply_to=answers, mentions=mentions, mark=told.mark, audience=told.audience,
+                        ref, by, _text(told), told.at, quote=Ref(self.network, told.quote) if told.quote else None,
+                        poll=told.poll(), expires=told.expires, reply_to=answers, mentions=mentions, mark=told.mark,
+                        audience=told.audience,
                         url=f"https://{self.network}.example/{told.id}", uri=self.names(ref),
                     )
                 )  # fmt: skip
@@ -236,10 +279,29 @@ class _Fake:
                 return FollowList(tuple(Ref(self.network, t) for t in told.targets))
             case "Profile":
                 return Profile(Account(by, by.id, name=told.text))
-            case "Delete" | "Follow" | "Accept" | "Reject" | "Repost" | "Block":
+            case "Delete" | "Follow" | "Accept" | "Reject" | "Repost" | "Block" | "Move":
                 return _about[told.kind](target())
             case "React":
                 return React(target(), told.text)
+            case "BlockList" | "PinList":
+                targets = tuple(Ref(self.network, t) for t in told.targets)
+                return BlockList(targets) if told.kind == "BlockList" else PinList(targets)
+            case "Vote":
+                return Vote(target(), told.choices, told.named)
+            case "Tally" if poll := told.poll():
+                return Tally(target(), poll)
+            case "Zap":
+                return Zap(target(), told.msats, told.text)
+            case "Report":
+                return Report(target(), tuple(Ref(self.network, t) for t in told.targets), "spam", told.text)
+            case "Pin":
+                return Pin(target(), told.pinned)
+            case "Message":
+                return Message(tuple(Ref(self.network, m) for m in told.mentions), Text(told.text))
+            case "QuoteRequest":
+                return QuoteRequest(target(), Ref(self.network, told.quote))
+            case "Approve":
+                return Approve(target(), told.proof)
             case _:
                 return None
 
@@ -248,21 +310,29 @@ class _Fake:
         at, by = min(activity.at, view.at), view.actor.ref.id
         endpoints = ("hub",) if self.world.hub else tuple(dict.fromkeys(a.endpoint for a in view.recipients))
 
-        def part(of: Ref, ref: Ref | None, id: str, *, text: str = "", target: str = "", gone: bool = False) -> Part:
-            told = Told(kind=kind, id=id, by=by, at=at, text=text, target=target, mark=str(activity.ref))
+        def part(of: Ref, ref: Ref | None, id: str, *, gone: bool = False, **values: Any) -> Part:
+            told = Told(kind=kind, id=id, by=by, at=at, mark=str(activity.ref), **values)
             body = msgspec.json.encode(told)
             return Part(of, ref, body, b"" if gone else body, endpoints, gone=gone)
 
-        def own(text: str = "", target: str = "") -> Part:
+        def own(text: str = "", target: str = "", **values: Any) -> Part:
             id = f"copy/{activity.ref}"
-            return part(activity.ref, Ref(self.network, id), id, text=text, target=target)
+            return part(activity.ref, Ref(self.network, id), id, text=text, target=target, **values)
 
         previous = view.previous[0].ref if view.previous else None
         match act:
             case Post(body):
                 parent = view.there.get(body.reply_to) if body.reply_to else None
                 lost = ("goes without its parent",) if body.reply_to and parent is None else ()
-                return Outgoing((own(body.text.plain, parent.ref.id if parent and parent.ref else ""),), lost)
+                quoted = view.there.get(body.quote) if body.quote else None
+                said = own(
+                    body.text.plain,
+                    parent.ref.id if parent and parent.ref else "",
+                    quote=quoted.ref.id if quoted and quoted.ref else "",
+                    links=tuple(str(there) for there in view.links.values()),
+                    **_poll(body.poll),
+                )
+                return Outgoing((said,), lost)
             case Edit(body):
                 if previous is None:
                     raise Rejected("never said here")
@@ -277,8 +347,29 @@ class _Fake:
                 return Outgoing((own(content, there.ref.id),))
             case Repost(target) if (there := view.there[target]) and there.ref:
                 return Outgoing((own(target=there.ref.id),))
-            case Follow(target) | Block(target) | Accept(target) | Reject(target):
-                return Outgoing((own(target=target.id),))
+            case Vote(target) if view.subject and (there := view.there[target]) and there.ref:
+                return Outgoing((own(target=there.ref.id, choices=act.choices),))
+            case Tally(target, poll):
+                if previous is None:
+                    raise Rejected("never said here")
+                id = f"tally/{activity.ref}"
+                return Outgoing((part(target, previous, id, target=previous.id, **_poll(poll)),))
+            case Zap(target) if (there := view.there[target]) and there.ref:
+                return Outgoing((own(target=there.ref.id, msats=act.msats),))
+            case Report(target, posts, _, text):
+                told = tuple(t.ref.id for p in posts if (t := view.there.get(p)) and t.ref)
+                return Outgoing((own(text, target.id, targets=told),))
+            case Pin(target, pinned):
+                told = tuple(ref.id for ref in view.pins)
+                return Outgoing((own(target="", targets=told, pinned=pinned),))
+            case Message(to, text):
+                return Outgoing((own(text.plain, mentions=tuple(t.id for t in to)),))
+            case Approve(target, proof):
+                if previous is None:
+                    raise Rejected("never said here")
+                return Outgoing((part(target, previous, f"approved/{activity.ref}", target=previous.id, proof=proof),))
+            case Follow(target) | Block(target) | Accept(target) | Reject(target) | Move(target):
+                return Outgoing((own(target=target.id, targets=tuple(b.id for b in view.blocks)),))
             case Profile(account):
                 id = f"profile/{activity.ref}/{activity.at}"
                 return Outgoing((part(account.ref, view.actor.ref, id, text=account.name),))
@@ -298,6 +389,18 @@ class _Fake:
         raise Rejected("nothing local here")
 
 
-_about: dict[str, type[Delete | Follow | Accept | Reject | Repost | Block]] = {
-    c.__name__: c for c in (Delete, Follow, Accept, Reject, Repost, Block)
+def _text(told: Told) -> Text:
+    return Text(told.text, tuple(Span(told.text.index(u), told.text.index(u) + len(u), "link", u) for u in told.links))
+
+
+def _poll(poll: Poll | None) -> dict[str, Any]:
+    if poll is None:
+        return {}
+    options = tuple(o.name for o in poll.options)
+    votes = tuple(o.votes for o in poll.options)
+    return {"options": options, "votes": votes, "closed": poll.closed, "ends": poll.ends}
+
+
+_about: dict[str, type[Delete | Follow | Accept | Reject | Repost | Block | Move]] = {
+    c.__name__: c for c in (Delete, Follow, Accept, Reject, Repost, Block, Move)
 }

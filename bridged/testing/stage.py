@@ -6,8 +6,28 @@ from typing import Any
 
 from bridged.adapter import LOCAL, Delivery, Envelope, Outgoing, Part, Rejected, Sent, View
 from bridged.chores import Chore, order
-from bridged.model import Account, Act, Activity, Copy, Follow, Ghost, Ref
+from bridged.model import (
+    BOT,
+    HOME,
+    Account,
+    Act,
+    Activity,
+    Approve,
+    Copy,
+    Follow,
+    Ghost,
+    Message,
+    Move,
+    Option,
+    Poll,
+    Post,
+    PostBody,
+    QuoteRequest,
+    Ref,
+    Text,
+)
 from bridged.store import follows, identity
+from bridged.tell import tell
 from bridged.testing.harness import Harness
 from bridged.testing.network import FakeNetwork
 
@@ -84,11 +104,55 @@ class Stage:
         await self._hear(other.say("Profile", "ann", text="Ann"))
         await self._hear(other.say("Delete", "ann", target=repost.id))
         await self._hear(other.say("Delete", "ann", target=follow.id))
+        await self._rarer(first, copy, origin, ghost)
         await self._hear(other.say("Delete", "ann", target=first.id))
         if self.sink.capabilities.follows == "request":
             await self._asked(there)
         await self._hear(other.say("Block", "ann", target=ghost.ref.id))
         return list(self.said)
+
+    async def _rarer(self, first: Envelope, copy: str, origin: Ref, ghost: Ghost) -> None:
+        """What not every network has."""
+        bridge, other = self.bridge, self.other
+        now = bridge.clock()
+        if "Vote" in self.sink.capabilities.acts:
+            asked = other.post("ann", "which one?", options=("this", "that"), ends=now + 3600)
+            await self._hear(asked)
+            count: dict[str, Any] = {"options": ("this", "that"), "votes": (2, 1), "ends": now + 3600, "closed": True}
+            await self._hear(other.say("Tally", "ann", target=asked.id, **count))
+            poll = Poll((Option("x", "yes"), Option("y", "no")), ends=now + 3600)
+            ref = Ref(self.network, f"{origin.id[:-2]}00")
+            await self._plan(
+                Activity(ref, self.native.ref, now, Post(PostBody(ref, self.native.ref, Text("?"), now, poll=poll)))
+            )
+            await self._hear(other.say("Vote", "ann", target=f"copy/{ref}", choices=("x",)))
+        if "Zap" in self.sink.capabilities.acts:
+            await self._hear(other.say("Zap", "ann", target=copy, msats=21000))
+        if "Report" in self.sink.capabilities.acts:
+            await self._hear(other.say("Report", "ann", target=ghost.ref.id, targets=(copy,), text="spam"))
+        if "Pin" in self.sink.capabilities.acts:
+            await self._hear(other.say("Pin", "ann", target=first.id))
+        if "Message" in self.sink.capabilities.acts:
+            await self._tell(Activity(Ref(HOME, "message"), BOT, now, Message((self.native.ref,), Text("hello"))))
+        if "Move" in self.sink.capabilities.acts:
+            await self._tell(Activity(other.ref("moved"), self.ann.ref, now, Move(self.native.ref)))
+        if "Approve" in self.sink.capabilities.acts:
+            quoting = other.post("ann", "see this", quote=copy)
+            await self._hear(quoting)
+            said = (await bridge.copies(other.ref(quoting.id), self.network))[0].ref
+            assert said is not None
+            ref = Ref(self.network, "https://conformance.example/approval")
+            await self._plan(Activity(ref, self.native.ref, now, Approve(said, "https://conformance.example/proof")))
+            ref = Ref(self.network, "https://conformance.example/request")
+            await self._plan(Activity(ref, self.native.ref, now, QuoteRequest(said, origin)))
+
+    async def _plan(self, activity: Activity) -> None:
+        """An act as it is heard from the network under test."""
+        units = await self.bridge.bridge.acting.plan(activity, self.bridge.clock(), "test", attempt=0)
+        await self.bridge.write(lambda tx: [unit(tx) for unit in units])
+
+    async def _tell(self, activity: Activity) -> None:
+        await self.bridge.write(lambda tx: tell(self.bridge.core, tx, activity, self.network, self.bridge.clock()))
 
     async def leave(self) -> list[Said]:
         """Ann is no longer bridged."""
@@ -117,9 +181,7 @@ class Stage:
     async def _asked(self, ghost: Ghost) -> None:
         """The native asks to follow ann, as it is heard from its network, and is granted it."""
         ref = Ref(self.network, "https://conformance.example/follow")
-        follow = Activity(ref, self.native.ref, 1.0, Follow(ghost.ref))
-        units = await self.bridge.bridge.acting.plan(follow, self.bridge.clock(), "test", attempt=0)
-        await self.bridge.write(lambda tx: [unit(tx) for unit in units])
+        await self._plan(Activity(ref, self.native.ref, 1.0, Follow(ghost.ref)))
 
     async def _hear(self, envelope: Envelope) -> None:
         await self.bridge.hear(envelope, settle=False)

@@ -1,0 +1,324 @@
+"""Polls, pins, lists, reports, moves, quotes, zaps, expiry and links, through the stations, on both databases."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bridged.moves import NotProved
+from bridged.store import acts, follows, identity, pins
+from bridged.testing import FakeNetwork, Harness
+
+
+class Scene:
+    """Alice on red and bob on blue follow each other; on blue, votes, reports and messages are private."""
+
+    def __init__(self) -> None:
+        self.red = FakeNetwork("red")
+        self.blue = FakeNetwork("blue", discreet=frozenset({"Vote", "Report", "Message"}))
+        self.red.join("alice", "rita")
+        self.blue.join("bob", "ben")
+        self.bridge: Harness
+
+    async def start(self, bridge_of: Any, **settings: Any) -> "Scene":
+        self.bridge = await bridge_of(self.red, self.blue, **settings)
+        self.alice_there = (await self.bridge.ghost(self.red.ref("alice"), "blue")).ref.id
+        self.bob_there = (await self.bridge.ghost(self.blue.ref("bob"), "red")).ref.id
+        await self.bridge.hear(self.blue.say("Follow", "bob", target=self.alice_there))
+        await self.bridge.hear(self.red.say("Follow", "alice", target=self.bob_there))
+        return self
+
+    async def reasons(self, ref: Any) -> list[tuple[str, str]]:
+        return await self.bridge.ledger(ref)
+
+
+@pytest.fixture
+async def scene(bridge_of: Any) -> Scene:
+    return await Scene().start(bridge_of)
+
+
+async def poll(scene: Scene, home: FakeNetwork, by: str, **more: Any) -> tuple[str, str]:
+    """(the poll, its copy on the other network)."""
+    values = {"options": ("tea", "coffee"), "ends": scene.bridge.clock() + 3600, **more}
+    asked = home.post(by, "what?", **values)
+    await scene.bridge.hear(asked)
+    other = scene.blue if home is scene.red else scene.red
+    return asked.id, other.received("Post")[-1].id
+
+
+async def test_poll_crosses_with_its_options(scene: Scene) -> None:
+    await poll(scene, scene.red, "alice")
+    (told,) = scene.blue.received("Post")
+    assert told.options == ("tea", "coffee")
+
+
+async def test_vote_on_the_copy_is_cast_at_the_polls_home(scene: Scene) -> None:
+    asked, copy = await poll(scene, scene.blue, "bob")
+    await scene.bridge.hear(scene.red.say("Vote", "rita", target=copy, choices=("1",)))
+    (vote,) = scene.blue.received("Vote")
+    assert (vote.target, vote.choices) == (asked, ("1",))
+    assert vote.by == (await scene.bridge.ghost(scene.red.ref("rita"), "blue")).ref.id
+
+
+async def test_private_vote_is_cast_by_the_bot_where_votes_are_public(scene: Scene) -> None:
+    _asked, copy = await poll(scene, scene.red, "alice")
+    await scene.bridge.hear(scene.blue.say("Vote", "ben", target=copy, choices=("coffee",), named=True))
+    (vote,) = scene.red.received("Vote")
+    assert vote.by == (await scene.bridge.bot("red")).ref.id
+    assert await scene.bridge.read(lambda tx: identity.ghost_for(tx, scene.blue.ref("ben"), "red")) is None
+
+
+async def test_votes_of_both_networks_are_counted_and_the_count_is_told(scene: Scene) -> None:
+    asked, copy = await poll(scene, scene.red, "alice")
+    await scene.bridge.hear(
+        scene.red.say("Vote", "rita", target=asked, choices=("a",)),
+        scene.blue.say("Vote", "ben", target=copy, choices=("coffee",), named=True),
+        scene.blue.say("Vote", "bob", target=copy, choices=("coffee",), named=True),
+    )
+    assert scene.blue.received("Tally") == []
+    await scene.bridge.wait(61)
+    (told,) = scene.blue.received("Tally")
+    assert (told.target, told.votes, told.closed) == (copy, (1, 2), False)
+
+
+async def test_second_vote_replaces_the_first(scene: Scene) -> None:
+    asked, _copy = await poll(scene, scene.red, "alice")
+    await scene.bridge.hear(scene.red.say("Vote", "rita", target=asked, choices=("a",)))
+    await scene.bridge.hear(scene.red.say("Vote", "rita", target=asked, choices=("b",)))
+    await scene.bridge.wait(61)
+    assert scene.blue.received("Tally")[-1].votes == (0, 1)
+
+
+async def test_choices_that_come_one_by_one_add_up_in_a_poll_with_several(scene: Scene) -> None:
+    _, copy = await poll(scene, scene.red, "alice", multiple=True)
+    await scene.bridge.hear(scene.blue.say("Vote", "ben", target=copy, choices=("tea",), named=True))
+    await scene.bridge.hear(scene.blue.say("Vote", "ben", target=copy, choices=("coffee",), named=True))
+    await scene.bridge.wait(61)
+    assert scene.blue.received("Tally")[-1].votes == (1, 1)
+
+
+@pytest.mark.parametrize(("choices", "why"), [((), "no-such-choice"), (("z",), "no-such-choice")])
+async def test_vote_for_nothing_offered_is_dropped(scene: Scene, choices: tuple[str, ...], why: str) -> None:
+    asked, _ = await poll(scene, scene.red, "alice")
+    vote = scene.red.say("Vote", "rita", target=asked, choices=choices)
+    await scene.bridge.hear(vote)
+    assert ("dropped", why) in await scene.reasons(scene.red.ref(vote.id))
+
+
+async def test_vote_after_the_end_is_dropped(scene: Scene) -> None:
+    _asked, copy = await poll(scene, scene.red, "alice")
+    late = scene.blue.say("Vote", "ben", target=copy, choices=("tea",), named=True, at=scene.bridge.clock() + 3601)
+    await scene.bridge.hear(late)
+    assert ("dropped", "poll-closed") in await scene.reasons(scene.blue.ref(late.id))
+
+
+async def test_poll_is_closed_once_it_has_ended(scene: Scene) -> None:
+    asked, _copy = await poll(scene, scene.red, "alice")
+    assert (await scene.bridge.read(lambda tx: _heard(scene, tx))).polls == {asked}
+    await scene.bridge.hear(scene.red.say("Vote", "rita", target=asked, choices=("a",)))
+    await scene.bridge.wait(3700)
+    assert [(t.votes, t.closed) for t in scene.blue.received("Tally")][-1] == ((1, 0), True)
+    assert (await scene.bridge.read(lambda tx: _heard(scene, tx))).polls == set()
+
+
+def _heard(scene: Scene, tx: Any) -> Any:
+    from bridged.core import _heard as read
+
+    return read(tx, "red")
+
+
+async def test_count_of_a_network_that_counts_itself_is_passed_on(scene: Scene) -> None:
+    asked, _copy = await poll(scene, scene.blue, "bob")
+    count = {"options": ("tea", "coffee"), "votes": (4, 5), "ends": scene.bridge.clock() + 3600}
+    await scene.bridge.hear(scene.blue.say("Tally", "bob", target=asked, **count))
+    assert [t.votes for t in scene.red.received("Tally")] == [(4, 5)]
+    await scene.bridge.hear(scene.blue.say("Tally", "ben", target=asked, **{**count, "votes": (9, 9)}))
+    assert len(scene.red.received("Tally")) == 1, "somebody else's count is none"
+
+
+async def test_zap_is_carried_like_a_like(scene: Scene) -> None:
+    await scene.bridge.hear(scene.red.post("alice", "hello"))
+    copy = scene.blue.received("Post")[0].id
+    await scene.bridge.hear(scene.blue.say("Zap", "bob", target=copy, msats=21000))
+    assert [(z.msats, z.by) for z in scene.red.received("Zap")] == [(21000, scene.bob_there)]
+
+
+async def test_pinned_post_is_brought_and_shown_pinned(scene: Scene) -> None:
+    old = scene.red.post("alice", "from before")
+    await scene.bridge.hear(scene.red.say("Pin", "alice", target=old.id))
+    post, pin = scene.blue.received("Post")[-1], scene.blue.received("Pin")[-1]
+    assert (post.text, pin.targets) == ("from before", (post.id,))
+    await scene.bridge.hear(scene.red.say("Pin", "alice", target=old.id, pinned=False))
+    assert scene.blue.received("Pin")[-1].targets == ()
+
+
+async def test_somebody_elses_post_is_not_pinned(scene: Scene) -> None:
+    other = scene.red.post("rita", "mine")
+    await scene.bridge.hear(scene.red.say("Pin", "alice", target=other.id))
+    assert await scene.bridge.read(lambda tx: pins.of(tx, scene.red.ref("alice"))) == []
+
+
+async def test_list_of_pins_is_told_as_what_changed(scene: Scene) -> None:
+    one, two = scene.red.post("alice", "one"), scene.red.post("alice", "two")
+    await scene.bridge.hear(one, two)
+    first = scene.red.say("PinList", "alice", targets=(one.id, two.id))
+    await scene.bridge.hear(first)
+    assert len(scene.blue.received("Pin")[-1].targets) == 2
+    await scene.bridge.hear(scene.red.say("PinList", "alice", targets=(two.id,), at=scene.red.now + 5))
+    told = scene.blue.received("Pin")[-1]
+    assert (told.pinned, len(told.targets)) == (False, 1)
+    await scene.bridge.hear(replace(first, id="again"))
+    assert scene.blue.received("Pin")[-1] == told, "an older list is ignored"
+
+
+async def test_list_of_blocks_is_told_as_blocks_and_unblocks(scene: Scene) -> None:
+    ben = (await scene.bridge.ghost(scene.blue.ref("ben"), "red")).ref.id
+    await scene.bridge.hear(scene.red.say("BlockList", "alice", targets=(ben,)))
+    (block,) = scene.blue.received("Block")
+    assert (block.target, block.targets) == ("ben", ("ben",))
+    assert await scene.bridge.read(lambda tx: follows.blocks_of(tx, scene.red.ref("alice")))
+    await scene.bridge.hear(scene.red.say("BlockList", "alice", targets=(), at=scene.red.now + 5))
+    assert [t.target for t in scene.blue.received("Delete")] == [block.id]
+    assert not await scene.bridge.read(lambda tx: follows.blocks_of(tx, scene.red.ref("alice")))
+
+
+async def test_list_of_blocks_that_lost_most_waits_before_it_is_believed(scene: Scene) -> None:
+    scene.blue.join(*(f"troll{n}" for n in range(5)))
+    trolls = [(await scene.bridge.ghost(scene.blue.ref(f"troll{n}"), "red")).ref.id for n in range(5)]
+    await scene.bridge.hear(scene.red.say("BlockList", "alice", targets=tuple(trolls)))
+    await scene.bridge.hear(scene.red.say("BlockList", "alice", targets=(), at=scene.red.now + 5))
+    assert scene.blue.received("Delete") == []
+    await scene.bridge.wait(601)
+    assert len(scene.blue.received("Delete")) == 5
+
+
+async def test_report_is_kept_and_passed_on_by_the_bot(scene: Scene) -> None:
+    await scene.bridge.hear(scene.red.post("alice", "buy now"))
+    copy = scene.blue.received("Post")[0].id
+    report = scene.blue.say("Report", "bob", target=scene.alice_there, targets=(copy,), text="my ex")
+    await scene.bridge.hear(report)
+    (told,) = scene.red.received("Report")
+    assert told.by == (await scene.bridge.bot("red")).ref.id
+    assert (told.target, told.text) == ("alice", ""), "what was said in confidence stays here"
+    assert ("reported", "spam: my ex") in await scene.reasons(scene.blue.ref(report.id))
+
+
+async def test_report_keeps_its_words_where_reports_are_private(scene: Scene) -> None:
+    await scene.bridge.hear(scene.red.say("Report", "alice", target=scene.bob_there, text="spam, see"))
+    assert [t.text for t in scene.blue.received("Report")] == ["spam, see"]
+
+
+async def test_reports_about_one_account_are_passed_on_once_a_day(scene: Scene) -> None:
+    for by in ("alice", "rita", "alice"):
+        await scene.bridge.hear(scene.red.say("Report", by, target=scene.bob_there))
+    assert len(scene.blue.received("Report")) == 1
+    await scene.bridge.wait(86400)
+    await scene.bridge.hear(scene.red.say("Report", "alice", target=scene.bob_there))
+    assert len(scene.blue.received("Report")) == 2
+
+
+async def test_reports_stay_with_the_operator_by_setting(bridge_of: Any) -> None:
+    scene = await Scene().start(bridge_of, reports="operator")
+    report = scene.red.say("Report", "alice", target=scene.bob_there)
+    await scene.bridge.hear(report)
+    assert scene.blue.received("Report") == []
+    assert ("reported", "spam:") in [(s, r.strip()) for s, r in await scene.reasons(scene.red.ref(report.id))]
+
+
+async def test_quote_of_ours_is_allowed_on_request(scene: Scene) -> None:
+    await scene.bridge.hear(scene.red.post("alice", "quote me"))
+    copy = scene.blue.received("Post")[0].id
+    mine = scene.blue.post("ben", "as alice says")
+    ask = scene.blue.say("QuoteRequest", "ben", target=copy, quote=mine.id)
+    await scene.bridge.hear(ask)
+    (accept,) = scene.blue.received("Accept")[-1:]
+    assert accept.by == scene.alice_there
+
+
+async def test_approval_of_our_quote_is_shown_with_it(scene: Scene) -> None:
+    theirs = scene.blue.post("bob", "wise words")
+    await scene.bridge.hear(theirs)
+    seen = scene.red.received("Post")[-1].id
+    await scene.bridge.hear(scene.red.post("alice", "look", quote=seen))
+    copy = scene.blue.received("Post")[-1]
+    assert copy.quote == theirs.id
+    await scene.bridge.hear(scene.blue.say("Approve", "ben", target=copy.id, proof="forged"))
+    await scene.bridge.hear(scene.blue.say("Approve", "bob", target=copy.id, proof="https://proof"))
+    assert [(t.target, t.proof) for t in scene.blue.received("Approve")] == [(copy.id, "https://proof")]
+
+
+async def test_expired_post_is_deleted_where_it_was_copied(scene: Scene) -> None:
+    post = scene.red.post("alice", "for an hour", expires=scene.bridge.clock() + 3600)
+    await scene.bridge.hear(post)
+    await scene.bridge.wait(3500)
+    assert scene.blue.texts() == ["for an hour"]
+    await scene.bridge.wait(200)
+    assert scene.blue.texts() == []
+
+
+async def test_link_to_a_bridged_post_leads_to_its_copy(scene: Scene) -> None:
+    first = scene.red.post("alice", "first")
+    await scene.bridge.hear(first)
+    copy = scene.blue.received("Post")[0].id
+    url = f"red://{first.id}"
+    await scene.bridge.hear(scene.red.post("alice", f"see {url}", links=(url,)))
+    (there,) = scene.blue.received("Post")[-1].links
+    assert copy in there
+
+
+async def test_move_takes_the_ghost_and_its_followers_along(scene: Scene) -> None:
+    scene.red.join("alice2", same_as=("alice",))
+    ghost = await scene.bridge.ghost(scene.red.ref("alice"), "blue")
+    move = scene.red.say("Move", "alice", target="alice2")
+    await scene.bridge.hear(move)
+    moved = await scene.bridge.ghost(scene.red.ref("alice2"), "blue")
+    assert (moved.ref, moved.keyed) == (ghost.ref, scene.red.ref("alice"))
+    await scene.bridge.hear(scene.red.post("alice2", "here now"))
+    assert scene.blue.texts() == ["here now"]
+    assert scene.blue.received("Post")[-1].by == ghost.ref.id
+    assert (
+        await scene.bridge.read(lambda tx: follows.state_of(tx, scene.blue.ref("bob"), scene.red.ref("alice2")))
+        == "live"
+    )
+
+
+async def test_move_to_an_account_that_knows_nothing_of_it_is_dropped(scene: Scene) -> None:
+    scene.red.join("mallory")
+    move = scene.red.say("Move", "alice", target="mallory")
+    await scene.bridge.hear(move)
+    assert ("dropped", "move-unproved") in await scene.reasons(scene.red.ref(move.id))
+    assert (await scene.bridge.ghost(scene.red.ref("alice"), "blue")).owner == scene.red.ref("alice")
+
+
+async def test_ghosts_followers_are_sent_on_only_to_who_names_the_ghost(scene: Scene) -> None:
+    moves = scene.bridge.bridge.acting.moves
+    scene.blue.join("alice_b")
+    with pytest.raises(NotProved, match="alias"):
+        await moves.out(scene.red.ref("alice"), scene.blue.ref("alice_b"))
+    scene.blue.join("alice_b", same_as=(scene.alice_there,))
+    await moves.out(scene.red.ref("alice"), scene.blue.ref("alice_b"))
+    await scene.bridge.settle()
+    assert [(t.by, t.target) for t in scene.blue.received("Move")] == [(scene.alice_there, "alice_b")]
+
+
+async def test_thread_found_by_its_address_comes_with_its_answers(scene: Scene) -> None:
+    first = scene.red.post("rita", "a question")
+    answer = scene.red.post("alice", "an answer", target=first.id)
+    found = await scene.bridge.hosts["blue"].bring(f"red://{first.id}")
+    assert found is not None
+    await scene.bridge.settle()
+    assert await scene.bridge.copies(scene.red.ref(answer.id), "blue")
+    assert (await scene.bridge.hosts["blue"].answers(found, 10))[0] == 1
+    assert await scene.bridge.hosts["blue"].bring("red://nothing-here") is None
+
+
+async def test_account_found_by_its_address_gets_its_ghost(scene: Scene) -> None:
+    found = await scene.bridge.hosts["blue"].bring("red://rita")
+    assert found == (await scene.bridge.ghost(scene.red.ref("rita"), "blue")).ref
+
+
+async def test_find_reads_what_was_recorded_of_new_acts(scene: Scene) -> None:
+    asked, _ = await poll(scene, scene.red, "alice")
+    known = await scene.bridge.read(lambda tx: acts.find(tx, scene.red.ref(asked)))
+    assert known is not None
+    assert known.activity.act.body.poll.options[0].name == "tea"  # type: ignore[union-attr]
