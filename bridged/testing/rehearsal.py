@@ -1,0 +1,339 @@
+"""Acts played from network to network without a store: pure decoders and encoders, and a memory of what was said.
+
+It does what the stations do (`acting.py`, `following.py`, `tell.py`) for people who are all bridged and whose
+accounts are all known: refs are made canonical, policy is asked, views are made and copies kept.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from bridged.adapter import Envelope, Outgoing, Part, Rejected, Sink, There, View
+from bridged.model import (
+    Accept,
+    Account,
+    Act,
+    Activity,
+    Block,
+    BlockList,
+    Copy,
+    Delete,
+    Edit,
+    Follow,
+    FollowList,
+    Ghost,
+    Pin,
+    PinList,
+    Post,
+    Profile,
+    Ref,
+    Reject,
+    Repost,
+    Tally,
+    Vote,
+)
+from bridged.policy import Facts, refuse
+from bridged.words import body_of, canonical, people_in, posts_in
+
+
+class Dialect(Protocol):
+    """What a rehearsal needs to know of one network.
+
+    `sink` is the adapter, started. `hidden` names facts in `PostBody.detail` that say nothing new to a reader.
+    """
+
+    sink: Sink
+    hidden: frozenset[str]
+
+    def account(self, entry: Mapping[str, Any]) -> Account:
+        """Somebody at home there, from an entry of the cast."""
+        ...
+
+    def envelope(self, said: Any, received_at: float) -> Envelope:
+        """A native input as it would arrive."""
+        ...
+
+    def written(self, ref: Ref, form: str) -> str:
+        """How a text there may write a ref, by the name of a form."""
+        ...
+
+    def shown(self, part: Part) -> Any:
+        """A part as JSON to read."""
+        ...
+
+    def back(self, part: Part, received_at: float) -> Envelope | None:
+        """The envelope in which what we said would come back to us; None where it never does."""
+        ...
+
+
+@dataclass(slots=True)
+class Heard:
+    """What one activity came to: why it is not carried at all, or what was said on each network."""
+
+    activity: Activity
+    refused: str = ""
+    said: dict[str, Outgoing] = field(default_factory=dict[str, Outgoing])
+
+
+class Rehearsal:
+    """`people` by name, `ghosts` by (owner, network); `fans` hear everything that followers hear."""
+
+    def __init__(self, dialects: Mapping[str, Dialect]) -> None:
+        self.dialects = dialects
+        self.people: dict[str, Account] = {}
+        self.ghosts: dict[tuple[Ref, str], Ghost] = {}
+        self.fans: list[Account] = []
+        self.names: dict[str, Ref] = {}
+        self._accounts: dict[Ref, Account] = {}
+        self._known: dict[Ref, Activity] = {}
+        self._roots: dict[Ref, Ref] = {}
+        self._copies: dict[tuple[Ref, str], dict[int, Copy]] = {}
+        self._origins: dict[Ref, Ref] = {}
+        self._owners: dict[Ref, Ref] = {}
+        self._lists: dict[tuple[str, Ref], dict[Ref, Ref]] = {}
+
+    async def join(self, name: str, account: Account, *, fan: bool = False, only: Iterable[str] | None = None) -> None:
+        """Somebody becomes known, with a ghost on every other network (or `only` on those)."""
+
+        async def free(_: str) -> bool:
+            return False
+
+        self.people[name] = account
+        self._accounts[account.ref] = account
+        if fan:
+            self.fans.append(account)
+        for network, dialect in self.dialects.items():
+            if network != account.ref.network and (only is None or network in only):
+                ghost = await dialect.sink.mint(account, free)
+                self.ghosts[account.ref, network] = ghost
+                self._owners[ghost.ref] = account.ref
+
+    def id(self, name: str, network: str) -> Ref:
+        """The ref on `network` of somebody, or of a post named earlier: the original, the ghost or the copy."""
+        if name in self.people:
+            owner = self.people[name].ref
+            return owner if owner.network == network else self.ghosts[owner, network].ref
+        origin = self.names[name]
+        if origin.network == network:
+            return origin
+        there = self._there(origin, network)
+        if there is None or there.ref is None:
+            raise KeyError(f"{name} does not stand on {network}")
+        return there.ref
+
+    def read(self, envelope: Envelope) -> Sequence[Activity]:
+        """Raises Malformed."""
+        return self.dialects[envelope.network].sink.decode(envelope)
+
+    def play(self, raw: Activity, heard_at: float) -> list[Heard]:
+        """Everything that follows from one decoded activity, in order."""
+        activity = self.resolved(raw)
+        why = self._refused(raw, activity)
+        if why:
+            return [Heard(activity, refused=why)]
+        return [self._heard(each, heard_at) for each in self._single(activity)]
+
+    def resolved(self, raw: Activity) -> Activity:
+        """`raw` in home refs, its actor and the target of a Delete too."""
+        activity = canonical(raw, self._person, self._thing)
+        if isinstance(activity.act, Delete):
+            activity = replace(activity, act=Delete(self._person(self._thing(activity.act.target))))
+        return replace(activity, actor=self._person(activity.actor))
+
+    def _person(self, ref: Ref) -> Ref:
+        return self._owners.get(ref, ref)
+
+    def _thing(self, ref: Ref) -> Ref:
+        return self._origins.get(ref, ref)
+
+    def _refused(self, raw: Activity, activity: Activity) -> str:
+        ours = raw.actor in self._owners or raw.ref in self._origins
+        known = self._known.get(activity.ref)
+        actor = self._accounts.get(activity.actor)
+        why = refuse(Facts(activity, ours=ours, seen="live" if known else None))
+        return why or ("copy-of-another-bridge" if actor and actor.mark else "")
+
+    def _single(self, activity: Activity) -> list[Activity]:
+        """Whole lists as what changed by them; a newer version of a known post as an edit."""
+        act = activity.act
+        if isinstance(act, FollowList | BlockList | PinList):
+            return self._difference(activity, act)
+        known = self._known.get(activity.ref)
+        if isinstance(act, Post) and known is not None:
+            name = f"{activity.ref.id}@{activity.at:.0f}"
+            return [replace(activity, ref=Ref(activity.ref.network, name), act=Edit(act.body))]
+        return [activity]
+
+    def _difference(self, activity: Activity, act: FollowList | BlockList | PinList) -> list[Activity]:
+        """As `Following.whole_list` names them. Pins stay on their author's own network; the rest crosses."""
+        kind = type(act).__name__.removesuffix("List")
+        home = activity.actor.network
+        had = dict(self._lists.get((kind, activity.actor), {}))
+        want = [ref for ref in act.targets if kind == "Pin" or ref.network != home]
+        found: list[Activity] = []
+        for target in want:
+            if target not in had:
+                made: Act = Follow(target) if kind == "Follow" else Block(target) if kind == "Block" else Pin(target)
+                ref = Ref(home, f"{activity.ref.id}:{target.network}:{target.id}")
+                found.append(replace(activity, ref=ref, act=made))
+        for target, ref in had.items():
+            if target not in want:
+                gone: Act = Pin(target, False) if kind == "Pin" else Delete(ref)
+                name = f"{activity.ref.id}:-{target.network}:{target.id}"
+                found.append(replace(activity, ref=Ref(home, name), act=gone))
+        return found
+
+    def _heard(self, activity: Activity, heard_at: float) -> Heard:
+        heard = Heard(activity)
+        act = activity.act
+        subject = self._subject(activity)
+        self._note(activity, subject)
+        for network in self.dialects:
+            answered = isinstance(act, Accept | Reject)
+            if (network != activity.actor.network or answered) and self._concerns(activity, subject, network):
+                heard.said[network] = self._tell(activity, subject, network, heard_at)
+        if isinstance(act, Follow) and act.target.network != activity.actor.network:
+            home, there = (self.dialects[n].sink.capabilities for n in (activity.actor.network, act.target.network))
+            if home.follows == "request" and there.follows == "open":
+                name = f"accept:{activity.ref.network}:{activity.ref.id}"
+                accept = Activity(Ref(act.target.network, name), act.target, heard_at, Accept(activity.ref))
+                back = self._tell(accept, activity, activity.actor.network, heard_at)
+                heard.said[activity.actor.network] = back
+        return heard
+
+    def _concerns(self, activity: Activity, subject: Activity | None, network: str) -> bool:
+        """Follows and blocks are told where their target is at home, answers where the asker is."""
+        act = activity.act
+        if isinstance(act, Accept | Reject):
+            return subject is not None and subject.actor.network == network != activity.actor.network
+        named = subject.act if isinstance(act, Delete) and subject is not None else act
+        return not isinstance(named, Follow | Block) or named.target.network == network
+
+    def _note(self, activity: Activity, subject: Activity | None) -> None:
+        act, actor = activity.act, activity.actor
+        body = body_of(activity)
+        if isinstance(act, Edit):
+            self._known[act.body.ref] = replace(activity, ref=act.body.ref, act=Post(act.body))
+        else:
+            self._known[activity.ref] = activity
+        if body is not None:
+            above = self._roots.get(body.reply_to) if body.reply_to else None
+            root = above or body.root or body.reply_to
+            if root is not None:
+                self._roots[body.ref] = root
+        if isinstance(act, Profile):
+            self._accounts[actor] = act.account
+        if isinstance(act, Follow | Block | Pin):
+            kept = self._lists.setdefault((type(act).__name__, actor), {})
+            if isinstance(act, Pin) and not act.pinned:
+                kept.pop(act.target, None)
+            else:
+                kept[act.target] = activity.ref
+        if isinstance(act, Delete) and subject is not None and isinstance(subject.act, Follow | Block):
+            self._lists.get((type(subject.act).__name__, actor), {}).pop(subject.act.target, None)
+
+    def _tell(self, activity: Activity, subject: Activity | None, network: str, heard_at: float) -> Outgoing:
+        sink = self.dialects[network].sink
+        kind = type(activity.act).__name__
+        if kind not in sink.capabilities.acts:
+            return Outgoing(losses=(f"{network} has no {kind}",))
+        try:
+            out = sink.encode(activity, self._view(activity, subject, network, heard_at))
+        except Rejected as error:
+            return Outgoing(losses=(error.why,))
+        for part in out.parts:
+            self._keep(part, network)
+        return out
+
+    def _keep(self, part: Part, network: str) -> None:
+        kept = self._copies.setdefault((part.of, network), {})
+        before = kept.get(part.number)
+        kept[part.number] = Copy(
+            part.of,
+            network,
+            part.number,
+            part.ref,
+            part.served,
+            before.version + 1 if before else 1,
+            part.gone,
+            part.detail,
+        )
+        if part.ref is not None and part.ref not in self._owners:
+            self._origins.setdefault(part.ref, part.of)
+
+    def _subject(self, activity: Activity) -> Activity | None:
+        act = activity.act
+        if isinstance(act, Vote | Tally):
+            return self._known.get(act.target)
+        if not isinstance(act, Accept | Reject | Delete):
+            return None
+        known = self._known.get(act.target)
+        return None if known is None or isinstance(known.act, Post | Delete) else known
+
+    def _view(self, activity: Activity, subject: Activity | None, network: str, heard_at: float) -> View:
+        act, actor = activity.act, activity.actor
+        posts = posts_in(activity)
+        if isinstance(act, Delete):
+            posts = (act.target,)
+        elif isinstance(act, Edit):
+            posts += (act.body.ref,)
+        concerned = (activity, *([subject] if subject else []))
+        people = dict.fromkeys(who for each in concerned for who in people_in(each))
+        if subject is not None:
+            people[subject.actor] = None
+            posts += posts_in(subject)
+        for ref in posts:
+            if ref in self._known:
+                people[self._known[ref].actor] = None
+        roots = [self._roots[ref] for ref in posts if ref in self._roots]
+        there = {ref: self._there(ref, network) for ref in (*posts, *roots)}
+        accounts = {ref: self._accounts[ref] for ref in people if ref in self._accounts}
+        about = act.body.ref if isinstance(act, Edit) else act.target if isinstance(act, Delete) else None
+        return View(
+            at=heard_at,
+            actor=self.ghosts[actor, network],
+            account=self._accounts[actor],
+            ghosts={ref: self.ghosts.get((ref, network)) for ref in people if ref.network != network},
+            accounts=accounts,
+            there=there,
+            recipients=self._recipients(act, network, accounts, subject),
+            previous=self._copies_of(about, network) if about else (),
+            own=self._copies_of(actor, network),
+            follows=self._named("Follow", actor, network),
+            blocks=self._named("Block", actor, network),
+            pins=tuple(
+                stands.ref
+                for ref in self._lists.get(("Pin", actor), {})
+                if (stands := self._there(ref, network)) and stands.ref
+            ),
+            subject=subject,
+        )
+
+    def _recipients(
+        self, act: Act, network: str, accounts: Mapping[Ref, Account], subject: Activity | None
+    ) -> tuple[Account, ...]:
+        if isinstance(act, Accept | Reject):
+            return (self._accounts[subject.actor],) if subject else ()
+        found = {ref: account for ref, account in accounts.items() if ref.network == network}
+        if isinstance(act, Post | Edit | Repost | Profile | Delete):
+            found |= {fan.ref: fan for fan in self.fans if fan.ref.network == network}
+        return tuple(found.values())
+
+    def _named(self, kind: str, actor: Ref, network: str) -> tuple[Ref, ...]:
+        return tuple(ref for ref in self._lists.get((kind, actor), {}) if ref.network == network)
+
+    def _copies_of(self, origin: Ref, network: str) -> tuple[Copy, ...]:
+        return tuple(copy for _, copy in sorted(self._copies.get((origin, network), {}).items()))
+
+    def _there(self, ref: Ref, network: str) -> There | None:
+        known = self._known.get(ref)
+        if known is None:
+            return None
+        body = body_of(known)
+        if ref.network == network:
+            return There(ref, ref, known.actor, self._roots.get(ref), body.url, body.detail) if body else None
+        copies = tuple(copy for copy in self._copies_of(ref, network) if not copy.gone)
+        ghost = self.ghosts.get((known.actor, network))
+        if not copies or ghost is None:
+            return None
+        return There(ref, copies[0].ref, ghost.ref, self._roots.get(ref), "", copies[0].detail, copies)
