@@ -65,8 +65,8 @@ async def run(case: Path, dialects: Mapping[str, Dialect], people: Mapping[str, 
         when = at - 60 * (len(before) - number)
         envelope = dialects[entry["on"]].envelope(_filled(entry["say"], entry["on"], rehearsal), when)
         for activity in rehearsal.read(envelope):
-            rehearsal.play(activity, when)
-            rehearsal.names.setdefault(entry["name"], activity.ref)
+            for heard in rehearsal.play(activity, when):
+                rehearsal.names.setdefault(entry["name"], heard.activity.ref)
     result = Result()
     meant: list[Any] = []
     for network, dialect in dialects.items():

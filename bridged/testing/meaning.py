@@ -156,4 +156,11 @@ def changes(said: Activity, back: Iterable[Activity]) -> list[str]:
     before, after = meaning(said), meaning(same[0])
     if kind == "Edit":
         after["act"] = kind
-    return [name for name, value in before.items() if after.get(name) != value]
+    return [name for name, value in before.items() if not _kept(name, value, after.get(name))]
+
+
+def _kept(name: str, before: Any, after: Any) -> bool:
+    """More than was said is no loss: a root that is named now, an author who is told of a quote or an answer."""
+    if name == "addressed":
+        return set(before) <= set(after)
+    return before == after or (name == "root" and not before)
