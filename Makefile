@@ -7,13 +7,14 @@ PINS := requirements/install.sh requirements/build.txt requirements/runtime.txt
 
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help run test check format setup setup-dev requirements clean
+.PHONY: help run test check format golden-update setup setup-dev requirements clean
 
 help:
 	@echo "make run           set up, then start the daemon from $(CONFIG)"
 	@echo "make test          set up, then run all tests"
 	@echo "make check         format, lint, types, import contracts"
 	@echo "make format        put the code into format"
+	@echo "make golden-update write the expected files of tests/golden anew: read the difference before you commit it"
 	@echo "make requirements  write requirements/*.txt anew from pyproject.toml (UPGRADE=1: newest versions)"
 	@echo "make clean         remove .venv and caches; your data in ./var stays"
 
@@ -32,6 +33,9 @@ check: setup-dev
 format: setup-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+golden-update: setup-dev
+	GOLDEN=update $(BIN)/python -m pytest -q tests/golden $(ARGS)
 
 setup: .venv/.installed-runtime
 setup-dev: .venv/.installed-dev

@@ -4,6 +4,7 @@ harness     the three stations and the real store; the test moves the clock
 network     a network in memory, to bridge to and from
 world       a scripted outside for adapters that speak HTTP
 fakehost    a `Host` without a core
+golden      cases as files: what a native input means, and what it becomes elsewhere
 conformance what every adapter must do, as a class to subclass (needs pytest and hypothesis)
 """
 

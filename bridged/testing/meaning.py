@@ -156,11 +156,11 @@ def changes(said: Activity, back: Iterable[Activity]) -> list[str]:
     before, after = meaning(said), meaning(same[0])
     if kind == "Edit":
         after["act"] = kind
+    if before.get("reply_to") == after.get("reply_to") != "":
+        before.pop("root", None)  # it follows from the parent
     return [name for name, value in before.items() if not _kept(name, value, after.get(name))]
 
 
 def _kept(name: str, before: Any, after: Any) -> bool:
-    """More than was said is no loss: a root that is named now, an author who is told of a quote or an answer."""
-    if name == "addressed":
-        return set(before) <= set(after)
-    return before == after or (name == "root" and not before)
+    """More than was said is no loss: an author who is told of a quote or an answer."""
+    return set(before) <= set(after) if name == "addressed" else before == after

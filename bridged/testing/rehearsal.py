@@ -151,7 +151,12 @@ class Rehearsal:
         known = self._known.get(activity.ref)
         actor = self._accounts.get(activity.actor)
         why = refuse(Facts(activity, ours=ours, seen="live" if known else None))
-        return why or ("copy-of-another-bridge" if actor and actor.mark else "")
+        why = why or ("copy-of-another-bridge" if actor and actor.mark else "")
+        act = activity.act
+        if why or not isinstance(act, Edit | Delete) or act == Delete(activity.actor):
+            return why
+        about = self._known.get(act.body.ref if isinstance(act, Edit) else act.target)
+        return "unknown-target" if about is None else "" if about.actor == activity.actor else "not-yours"
 
     def _single(self, activity: Activity) -> list[Activity]:
         """Whole lists as what changed by them; a newer version of a known post as an edit."""
