@@ -28,8 +28,10 @@ from typing import Any, cast
 import yaml
 
 from bridged.adapter import Malformed
+from bridged.model import BOT, Account
+from bridged.testing.dialect import Dialect
 from bridged.testing.meaning import changes, shown
-from bridged.testing.rehearsal import Dialect, Heard, Rehearsal
+from bridged.testing.rehearsal import Heard, Rehearsal
 
 AT = 1_790_000_000.0
 """When the input of a case is heard, unless its meta.yaml says otherwise."""
@@ -59,6 +61,7 @@ async def run(case: Path, dialects: Mapping[str, Dialect], people: Mapping[str, 
         entry = {**people.get(name, {}), **extra.get(name, {})}
         dialect = dialects[entry["network"]]
         await rehearsal.join(name, dialect.account(entry), fan=bool(entry.get("fan")), only=entry.get("ghosts"))
+    await rehearsal.join("bot", Account(BOT, "bridge", name="Bridge", bot=True))
     at = float(meta.get("at", AT))
     before: Sequence[Mapping[str, Any]] = meta.get("before", [])
     for number, entry in enumerate(before):

@@ -4,16 +4,17 @@ It does what the stations do (`acting.py`, `following.py`, `tell.py`) for people
 accounts are all known: refs are made canonical, policy is asked, views are made and copies kept.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
 
-from bridged.adapter import Envelope, Outgoing, Part, Rejected, Sink, There, View
+from bridged.adapter import Capabilities, Envelope, Outgoing, Part, Rejected, There, View
 from bridged.model import (
+    BOT,
     Accept,
     Account,
     Act,
     Activity,
+    Approve,
     Block,
     BlockList,
     Copy,
@@ -22,48 +23,22 @@ from bridged.model import (
     Follow,
     FollowList,
     Ghost,
+    Move,
     Pin,
     PinList,
     Post,
     Profile,
+    QuoteRequest,
     Ref,
     Reject,
+    Report,
     Repost,
     Tally,
     Vote,
 )
 from bridged.policy import Facts, refuse
+from bridged.testing.dialect import Dialect
 from bridged.words import body_of, canonical, people_in, posts_in
-
-
-class Dialect(Protocol):
-    """What a rehearsal needs to know of one network.
-
-    `sink` is the adapter, started. `hidden` names facts in `PostBody.detail` that say nothing new to a reader.
-    """
-
-    sink: Sink
-    hidden: frozenset[str]
-
-    def account(self, entry: Mapping[str, Any]) -> Account:
-        """Somebody at home there, from an entry of the cast."""
-        ...
-
-    def envelope(self, said: Any, received_at: float) -> Envelope:
-        """A native input as it would arrive."""
-        ...
-
-    def written(self, ref: Ref, form: str) -> str:
-        """How a text there may write a ref, by the name of a form."""
-        ...
-
-    def shown(self, part: Part) -> Any:
-        """A part as JSON to read."""
-        ...
-
-    def back(self, part: Part, received_at: float) -> Envelope | None:
-        """The envelope in which what we said would come back to us; None where it never does."""
-        ...
 
 
 @dataclass(slots=True)
@@ -90,6 +65,7 @@ class Rehearsal:
         self._copies: dict[tuple[Ref, str], dict[int, Copy]] = {}
         self._origins: dict[Ref, Ref] = {}
         self._owners: dict[Ref, Ref] = {}
+        self._pages: dict[str, Ref] = {}
         self._lists: dict[tuple[str, Ref], dict[Ref, Ref]] = {}
 
     async def join(self, name: str, account: Account, *, fan: bool = False, only: Iterable[str] | None = None) -> None:
@@ -100,6 +76,8 @@ class Rehearsal:
 
         self.people[name] = account
         self._accounts[account.ref] = account
+        if account.url:
+            self._pages[account.url] = account.ref
         if fan:
             self.fans.append(account)
         for network, dialect in self.dialects.items():
@@ -153,9 +131,11 @@ class Rehearsal:
         why = refuse(Facts(activity, ours=ours, seen="live" if known else None))
         why = why or ("copy-of-another-bridge" if actor and actor.mark else "")
         act = activity.act
-        if why or not isinstance(act, Edit | Delete) or act == Delete(activity.actor):
+        if why or not isinstance(act, Edit | Delete | Tally | Vote) or act == Delete(activity.actor):
             return why
         about = self._known.get(act.body.ref if isinstance(act, Edit) else act.target)
+        if isinstance(act, Vote) and about is not None:
+            return ""
         return "unknown-target" if about is None else "" if about.actor == activity.actor else "not-yours"
 
     def _single(self, activity: Activity) -> list[Activity]:
@@ -176,7 +156,7 @@ class Rehearsal:
         had = dict(self._lists.get((kind, activity.actor), {}))
         want = [ref for ref in act.targets if kind == "Pin" or ref.network != home]
         found: list[Activity] = []
-        for target in want:
+        for target in reversed(want) if kind == "Pin" else want:
             if target not in had:
                 made: Act = Follow(target) if kind == "Follow" else Block(target) if kind == "Block" else Pin(target)
                 ref = Ref(home, f"{activity.ref.id}:{target.network}:{target.id}")
@@ -190,38 +170,76 @@ class Rehearsal:
 
     def _heard(self, activity: Activity, heard_at: float) -> Heard:
         heard = Heard(activity)
-        act = activity.act
         subject = self._subject(activity)
         self._note(activity, subject)
-        for network in self.dialects:
-            answered = isinstance(act, Accept | Reject)
-            if (network != activity.actor.network or answered) and self._concerns(activity, subject, network):
-                heard.said[network] = self._tell(activity, subject, network, heard_at)
-        if isinstance(act, Follow) and act.target.network != activity.actor.network:
-            home, there = (self.dialects[n].sink.capabilities for n in (activity.actor.network, act.target.network))
-            if home.follows == "request" and there.follows == "open":
-                name = f"accept:{activity.ref.network}:{activity.ref.id}"
-                accept = Activity(Ref(act.target.network, name), act.target, heard_at, Accept(activity.ref))
-                back = self._tell(accept, activity, activity.actor.network, heard_at)
-                heard.said[activity.actor.network] = back
+        for spoken, network in self._spoken(activity, subject, heard_at):
+            heard.said[network] = self._tell(spoken, self._subject(spoken), network, heard_at)
         return heard
 
-    def _concerns(self, activity: Activity, subject: Activity | None, network: str) -> bool:
-        """Follows and blocks are told where their target is at home, answers where the asker is."""
-        act = activity.act
-        if isinstance(act, Accept | Reject):
-            return subject is not None and subject.actor.network == network != activity.actor.network
+    def _spoken(self, activity: Activity, subject: Activity | None, heard_at: float) -> Iterator[tuple[Activity, str]]:
+        """What is said because of it, and where: on every other network, or where those concerned are at home."""
+        act, actor = activity.act, activity.actor
         named = subject.act if isinstance(act, Delete) and subject is not None else act
-        return not isinstance(named, Follow | Block) or named.target.network == network
+        match named:
+            case Accept() | Reject():
+                if subject is not None and subject.actor.network != actor.network:
+                    yield activity, subject.actor.network
+            case Follow(target) | Block(target):
+                if target.network != actor.network:
+                    yield activity, target.network
+                    if isinstance(act, Follow) and self._capabilities(target.network).follows == "open":
+                        yield from self._granted(activity, target, heard_at)
+            case QuoteRequest(target):
+                yield from self._granted(activity, self._known[target].actor, heard_at)
+            case Approve(target):
+                yield replace(activity, actor=self._known[target].actor), actor.network
+            case Report(target, text=text):
+                if target.network != actor.network:
+                    hushed = "Report" in self._capabilities(actor.network).discreet
+                    hushed = hushed and "Report" not in self._capabilities(target.network).discreet
+                    told = replace(named, text="" if hushed else text)
+                    yield replace(activity, actor=BOT, act=told), target.network
+            case Vote(target):
+                if target.network != actor.network:
+                    here, there = (self._capabilities(n).discreet for n in (actor.network, target.network))
+                    yield replace(activity, actor=BOT if "Vote" in here - there else actor), target.network
+            case Move(target):
+                yield from self._moved(activity, target)
+            case _:
+                yield from ((activity, network) for network in self.dialects if network != actor.network)
+
+    def _granted(self, asked: Activity, by: Ref, heard_at: float) -> Iterator[tuple[Activity, str]]:
+        """The answer in the name of whom it is aimed at, where its network expects one."""
+        network = asked.actor.network
+        if self._capabilities(network).follows == "request":
+            ref = Ref(by.network, f"accept:{asked.ref.network}:{asked.ref.id}")
+            yield Activity(ref, by, heard_at, Accept(asked.ref)), network
+
+    def _moved(self, activity: Activity, target: Ref) -> Iterator[tuple[Activity, str]]:
+        """What stood for the old account stands for the new one from now on."""
+        for (owner, network), ghost in list(self.ghosts.items()):
+            if owner == activity.actor:
+                self.ghosts[target, network] = replace(ghost, owner=target, first=ghost.keyed)
+                self._owners[ghost.ref] = target
+                yield replace(activity, actor=target, act=Profile(self._accounts[target])), network
+
+    def _capabilities(self, network: str) -> Capabilities:
+        return self.dialects[network].sink.capabilities
 
     def _note(self, activity: Activity, subject: Activity | None) -> None:
         act, actor = activity.act, activity.actor
         body = body_of(activity)
         if isinstance(act, Edit):
             self._known[act.body.ref] = replace(activity, ref=act.body.ref, act=Post(act.body))
+        elif isinstance(act, Tally):
+            asked = self._known[act.target]
+            assert isinstance(asked.act, Post)
+            self._known[act.target] = replace(asked, act=Post(replace(asked.act.body, poll=act.poll)))
         else:
             self._known[activity.ref] = activity
         if body is not None:
+            if body.url:
+                self._pages[body.url] = body.ref
             above = self._roots.get(body.reply_to) if body.reply_to else None
             root = above or body.root or body.reply_to
             if root is not None:
@@ -275,6 +293,15 @@ class Rehearsal:
         known = self._known.get(act.target)
         return None if known is None or isinstance(known.act, Post | Delete) else known
 
+    def _about(self, act: Act) -> Ref | None:
+        match act:
+            case Edit(body):
+                return body.ref
+            case Delete(target) | Tally(target) | Approve(target):
+                return target
+            case _:
+                return None
+
     def _view(self, activity: Activity, subject: Activity | None, network: str, heard_at: float) -> View:
         act, actor = activity.act, activity.actor
         posts = posts_in(activity)
@@ -293,7 +320,7 @@ class Rehearsal:
         roots = [self._roots[ref] for ref in posts if ref in self._roots]
         there = {ref: self._there(ref, network) for ref in (*posts, *roots)}
         accounts = {ref: self._accounts[ref] for ref in people if ref in self._accounts}
-        about = act.body.ref if isinstance(act, Edit) else act.target if isinstance(act, Delete) else None
+        about = self._about(act)
         return View(
             at=heard_at,
             actor=self.ghosts[actor, network],
@@ -311,8 +338,27 @@ class Rehearsal:
                 for ref in self._lists.get(("Pin", actor), {})
                 if (stands := self._there(ref, network)) and stands.ref
             ),
+            links=self._links(activity, network),
             subject=subject,
         )
+
+    def _links(self, activity: Activity, network: str) -> dict[str, There | Ref]:
+        """What stands there for posts and accounts that a text links to."""
+        body = body_of(activity)
+        found: dict[str, There | Ref] = {}
+        for url in body.text.targets("link") if body else ():
+            named = [self._pages.get(str(url)), *(d.sink.parse(str(url)) for d in self.dialects.values())]
+            for ref in dict.fromkeys(each for each in named if each is not None):
+                if there := self._there(ref, network):
+                    found[str(url)] = there
+                elif ghost := self.ghosts.get((ref, network)):
+                    found[str(url)] = ghost.ref
+                elif ref.network == network and ref in self._accounts:
+                    found[str(url)] = ref
+                else:
+                    continue
+                break
+        return found
 
     def _recipients(
         self, act: Act, network: str, accounts: Mapping[Ref, Account], subject: Activity | None
@@ -320,7 +366,7 @@ class Rehearsal:
         if isinstance(act, Accept | Reject):
             return (self._accounts[subject.actor],) if subject else ()
         found = {ref: account for ref, account in accounts.items() if ref.network == network}
-        if isinstance(act, Post | Edit | Repost | Profile | Delete):
+        if isinstance(act, Post | Edit | Repost | Profile | Delete | Tally | Pin | Move):
             found |= {fan.ref: fan for fan in self.fans if fan.ref.network == network}
         return tuple(found.values())
 

@@ -85,10 +85,17 @@ class OnNostr:
             at = said.get("created_at", int(received_at) - 10)
             content = said.get("content", "")
             content = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
-            event = sign(self._secrets[said["pubkey"]], said["kind"], at, said.get("tags", []), content)
+            tags = [
+                [v if isinstance(v, str) else self._inner(v, received_at) for v in tag] for tag in said.get("tags", [])
+            ]
+            event = sign(self._secrets[said["pubkey"]], said["kind"], at, tags, content)
         else:
             event = parse_event(json.dumps(said).encode())
         return Envelope("nostr", event.id, to_json(event), RELAY, ids.account_ref(event.pubkey), received_at)
+
+    def _inner(self, said: Any, received_at: float) -> str:
+        """An event inside another, as JSON."""
+        return self.envelope(said, received_at).body.decode()
 
     def written(self, ref: Ref, form: str) -> str:
         match form:

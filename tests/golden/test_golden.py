@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from bridged.testing import golden
-from bridged.testing.rehearsal import Dialect
+from bridged.testing.dialect import Dialect
 from tests.golden.dialects import OnActivityPub, OnNostr
 
 HERE = Path(__file__).parent
