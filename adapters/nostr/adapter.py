@@ -208,7 +208,7 @@ class Nostr:
         relay = self._relay
         await self._host.receive(
             envelope_of(event, self._home.relay, now),
-            also=None if relay is None else partial(_store, relay, event),
+            also=None if relay is None else partial(_take, relay, event),
         )
 
     async def check(self) -> Sequence[Finding]:
@@ -334,8 +334,8 @@ def _profile_of(pubkey: str) -> Filter:
     return Filter(authors=frozenset({pubkey}), kinds=frozenset({0}), limit=1)
 
 
-def _store(relay: Relay, event: Event, tx: Tx) -> None:
-    relay.store(tx, event)
+def _take(relay: Relay, event: Event, tx: Tx) -> None:
+    relay.take(tx, event)
 
 
 def _relay_address(base_url: str, path: str) -> str:

@@ -39,13 +39,34 @@ def _relay_path(text: str) -> str:
 RelayUrl = Annotated[str, AfterValidator(_relay_url)]
 
 
+class StrangersConfig(BaseModel):
+    """What is kept at most of those who are not bridged; beyond, the oldest goes first."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    each: Annotated[int, Field(ge=1)] = 500
+    """Events of one key."""
+    events: Annotated[int, Field(ge=1)] = 20_000
+    """Events of all together."""
+    megabytes: Annotated[int, Field(ge=1)] = 200
+    """Of JSON text of all together."""
+
+
 class RelayConfig(BaseModel):
-    """The embedded relay, served at `path` under the bridge's own address."""
+    """The embedded relay, served at `path` under the bridge's own address.
+
+    `min_pow` is the proof of work (NIP-13) asked of those who are not bridged, in bits. `contact` and
+    `posting_policy` are told to clients (NIP-11) as they are.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     enabled: bool = True
     path: Annotated[str, AfterValidator(_relay_path)] = "/relay"
+    min_pow: Annotated[int, Field(ge=0, le=64)] = 0
+    strangers: StrangersConfig = StrangersConfig()
+    contact: Annotated[str, Field(max_length=200)] = ""
+    posting_policy: Annotated[str, Field(max_length=200)] = ""
 
 
 class NostrConfig(BaseModel):

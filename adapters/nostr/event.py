@@ -18,6 +18,8 @@ MAX_BYTES: Final = 64 * 1024
 """Largest JSON text of an event."""
 MAX_TAGS: Final = 2000
 MAX_KIND: Final = 65_535
+DELETION, VANISH, GIFT_WRAP = 5, 62, 1059
+"""The kinds of NIP-09, NIP-62 and NIP-59."""
 MAX_CREATED_AT: Final = 253_402_300_799
 """Last second of the year 9999, the end of what `datetime` holds."""
 

@@ -100,7 +100,7 @@ def refuse_untimely(event: Event, now: float) -> None:
         text = expires[1]
         if not (text.isascii() and text.isdigit()) or len(text) > 12 or int(text) <= now:
             raise Malformed("expired")
-    if ("-",) in event.tags:
+    if first_tag(event, "-") is not None:
         raise Malformed("protected")
 
 

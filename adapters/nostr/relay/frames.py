@@ -1,4 +1,4 @@
-"""NIP-01 frames as a relay reads and writes them. Pure."""
+"""Frames of NIP-01, 42, 45 and 77 as a relay reads and writes them. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,9 +6,10 @@ from typing import Final
 
 import msgspec
 
-from adapters.nostr.filters import BadFilter, Filter, parse_filter
+from adapters.nostr.filters import DEFAULT_BOUNDS, BadFilter, Bounds, Filter, parse_filter
 from adapters.nostr.ids import is_hex
 from adapters.nostr.relay.limits import MAX_FILTERS, MAX_SUBSCRIPTION_ID
+from adapters.nostr.relay.search import MAX_SEARCHES
 from adapters.nostr.wire import BadFrame
 
 _array: Final = msgspec.json.Decoder(list[msgspec.Raw])
@@ -51,7 +52,23 @@ class Close:
     subscription: str
 
 
-Frame = Publish | Auth | Ask | Close
+@dataclass(frozen=True, slots=True)
+class Sync:
+    """NEG-OPEN with its `filter` unparsed, or NEG-MSG without one; `message` is binary."""
+
+    subscription: str
+    message: bytes
+    filter: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class EndSync:
+    """NEG-CLOSE."""
+
+    subscription: str
+
+
+Frame = Publish | Auth | Ask | Close | Sync | EndSync
 
 
 def parse(data: str) -> Frame:
@@ -68,7 +85,13 @@ def parse(data: str) -> Frame:
                 return Ask(_subscription(items[1]), tuple(bytes(item) for item in items[2:]), name == "COUNT")
             case "CLOSE", 2:
                 return Close(_subscription(items[1]))
-            case (("EVENT" | "AUTH" | "REQ" | "COUNT" | "CLOSE"), _):
+            case "NEG-OPEN", 4:
+                return Sync(_subscription(items[1]), _binary(items[3]), bytes(items[2]))
+            case "NEG-MSG", 3:
+                return Sync(_subscription(items[1]), _binary(items[2]), None)
+            case "NEG-CLOSE", 2:
+                return EndSync(_subscription(items[1]))
+            case (("EVENT" | "AUTH" | "REQ" | "COUNT" | "CLOSE" | "NEG-OPEN" | "NEG-MSG" | "NEG-CLOSE"), _):
                 raise BadFrame("invalid: wrong number of elements")
             case _:
                 raise BadFrame("invalid: unknown kind of message")
@@ -76,7 +99,7 @@ def parse(data: str) -> Frame:
         raise BadFrame("invalid: not a message of NIP-01") from None
 
 
-def parse_filters(sources: Sequence[bytes]) -> tuple[Filter, ...]:
+def parse_filters(sources: Sequence[bytes], bounds: Bounds = DEFAULT_BOUNDS) -> tuple[Filter, ...]:
     """Raises BadFilter."""
     if not sources:
         raise BadFilter("no_filter")
@@ -87,7 +110,10 @@ def parse_filters(sources: Sequence[bytes]) -> tuple[Filter, ...]:
     # ValueError covers integers of thousands of digits.
     except (msgspec.MsgspecError, ValueError, RecursionError):
         raise BadFilter("not_json") from None
-    return tuple(parse_filter(source) for source in decoded)
+    filters = tuple(parse_filter(source, bounds) for source in decoded)
+    if sum(filter_.search is not None for filter_ in filters) > MAX_SEARCHES:
+        raise BadFilter("too_many_searches")
+    return filters
 
 
 def claimed_id(event: bytes) -> str:
@@ -130,6 +156,21 @@ def counted(subscription: str, number: int, most: int) -> bytes:
     if number > most:
         answer["approximate"] = True
     return _encoder.encode(["COUNT", subscription, answer])
+
+
+def sync(subscription: str, message: bytes) -> bytes:
+    return _encoder.encode(["NEG-MSG", subscription, message.hex()])
+
+
+def sync_ended(subscription: str, message: str) -> bytes:
+    return _encoder.encode(["NEG-ERR", subscription, message])
+
+
+def _binary(item: msgspec.Raw) -> bytes:
+    try:
+        return bytes.fromhex(_text.decode(item))
+    except ValueError:  # msgspec's own errors are among them
+        raise BadFrame("invalid: a message of NIP-77 is in hex") from None
 
 
 def _subscription(item: msgspec.Raw) -> str:

@@ -4,10 +4,13 @@ import ipaddress
 from typing import Final
 
 from adapters.nostr import plan
-from adapters.nostr.event import MAX_BYTES, MAX_TAGS
+from adapters.nostr.config import RelayConfig
+from adapters.nostr.event import MAX_TAGS
+from adapters.nostr.relay.policy import MAX_CONTENT
 from adapters.nostr.relay.query import MAX_LIMIT
 from bridged.api import Site
 
+NIPS: Final = (1, 2, 9, 11, 13, 17, 40, 42, 45, 50, 62, 65, 70, 77)
 MAX_MESSAGE: Final = 128 * 1024
 """Bytes of a frame."""
 MAX_SUBSCRIPTIONS: Final = 20
@@ -29,7 +32,17 @@ MAX_KEYS: Final = 20
 EVENTS: Final = (20.0, 100.0)
 """EVENT and AUTH on one connection: a second, at once."""
 QUESTIONS: Final = (50.0, 100.0)
-"""REQ and COUNT, likewise."""
+"""REQ, COUNT and NEG-OPEN, likewise."""
+WRAPS: Final = (0.5, 20.0)
+"""Gift wraps among the events, likewise."""
+SYNCS: Final = 4
+"""Negentropy sessions open on one connection."""
+SYNC_RECORDS: Final = 50_000
+"""Events that one of them is about."""
+ALL_SYNC_RECORDS: Final = 200_000
+"""The same of all connections together: about 250 bytes each."""
+SYNC_TIME: Final = 120.0
+"""Seconds that one may last."""
 PING: Final = 30.0
 SEND_TIMEOUT: Final = 20.0
 """Seconds that a client may take to read one frame."""
@@ -80,16 +93,17 @@ class Door:
             del self._from[place]
 
 
-def information(site: Site, bot: str) -> dict[str, object]:
+def information(site: Site, bot: str, config: RelayConfig) -> dict[str, object]:
     """The NIP-11 document; `bot` is the bot's public key."""
+    told = {"contact": config.contact, "posting_policy": config.posting_policy}
     return {
         "name": site.bot_name,
         "description": (
             f"The relay of the bridge at {site.domain}: holds the accounts that the bridge brings to Nostr and what"
-            " they post, and takes posts of bridged accounts and answers to them."
+            " they post, and takes posts of bridged accounts, answers to them and messages for them."
         ),
         "pubkey": bot,
-        "supported_nips": [1, 9, 11, 42, 45],
+        "supported_nips": list(NIPS),
         "software": "bridged",
         "version": site.version,
         "limitation": {
@@ -100,12 +114,15 @@ def information(site: Site, bot: str) -> dict[str, object]:
             "default_limit": MAX_LIMIT,
             "max_subid_length": MAX_SUBSCRIPTION_ID,
             "max_event_tags": MAX_TAGS,
-            "max_content_length": MAX_BYTES,
+            "max_content_length": MAX_CONTENT,
+            "min_pow_difficulty": config.min_pow,
             "created_at_upper_limit": plan.AHEAD,
             "auth_required": False,
             "payment_required": False,
             "restricted_writes": True,
         },
+        "retention": [{"time": None}],
+        **{name: value for name, value in told.items() if value},
     }
 
 

@@ -1,10 +1,12 @@
 """Open subscriptions, found by what an event must have to concern them."""
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from typing import Final
 
 from adapters.nostr.event import Event
 from adapters.nostr.filters import Filter, matches
+from adapters.nostr.relay import search
 
 Key = tuple[str, str | int]
 _ANYTHING: Final = ("", "")
@@ -13,17 +15,33 @@ _ANYTHING: Final = ("", "")
 class Subscription:
     """`tell` is called with every new event that meets one of the filters; it must not wait."""
 
-    __slots__ = ("filters", "tell", "values")
+    __slots__ = ("_searches", "filters", "tell", "values")
 
     def __init__(self, filters: tuple[Filter, ...], tell: Callable[[Event, bytes], None]) -> None:
         self.filters, self.tell = filters, tell
         self.values = size(filters)
+        self._searches = {
+            filter_.search: search.words_in(filter_.search)
+            for filter_ in filters
+            if filter_.search is not None and search.asks(filter_.search)
+        }
+
+    def concerns(self, event: Event, words: Callable[[], frozenset[str]]) -> bool:
+        """Whether the event meets a filter; `words` are those it can be found by (NIP-50)."""
+        return any(matches(filter_, event) and self._finds(filter_, words) for filter_ in self.filters)
+
+    def _finds(self, filter_: Filter, words: Callable[[], frozenset[str]]) -> bool:
+        if filter_.search is None or filter_.search not in self._searches:
+            return True
+        wanted = self._searches[filter_.search]
+        return bool(wanted) and wanted <= words()
 
 
 class Live:
-    """All open subscriptions."""
+    """All open subscriptions; `searchable` says whose events may be found by search."""
 
-    def __init__(self) -> None:
+    def __init__(self, searchable: Callable[[str], bool]) -> None:
+        self._searchable = searchable
         self._by: dict[Key, set[Subscription]] = {}
         self.values = 0
         """How many values all filters hold."""
@@ -48,8 +66,13 @@ class Live:
         concerned: set[Subscription] = set()
         for key in _offered(event):
             concerned |= self._by.get(key, set())
+
+        @cache
+        def words() -> frozenset[str]:
+            return search.words_of(event) if self._searchable(event.pubkey) else frozenset()
+
         for subscription in concerned:
-            if any(matches(filter_, event) for filter_ in subscription.filters):
+            if subscription.concerns(event, words):
                 subscription.tell(event, body)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import Final, TypeVar
 
@@ -9,12 +10,14 @@ from aiohttp import hdrs, web
 
 from adapters.nostr import signing
 from adapters.nostr.config import RelayConfig
-from adapters.nostr.event import Event, is_ephemeral, parse_event, to_json
+from adapters.nostr.event import VANISH, Event, is_ephemeral, parse_event, to_json
 from adapters.nostr.filters import Filter
-from adapters.nostr.relay import limits, policy, query, storage
+from adapters.nostr.relay import limits, policy, query, quota, storage
 from adapters.nostr.relay.live import Live
+from adapters.nostr.relay.query import Reader
 from adapters.nostr.relay.session import Session
 from adapters.nostr.relay.storage import State
+from adapters.nostr.relay.syncing import Records
 from bridged.api import HOME, Host, Ref, Rejected, Tx
 
 T = TypeVar("T")
@@ -28,7 +31,7 @@ _READS: Final = 3
 
 
 class Relay:
-    """Holds what the bridge says on Nostr, and takes posts of bridged accounts and answers to ghosts.
+    """Holds what the bridge says on Nostr, and takes posts of bridged accounts, answers and messages to ghosts.
 
     `url` is its public address. `wants` says whether the bridge listens for a verified event. `accept` hands one
     in and stores it here in the same transaction; it raises Rejected, with a message for the client, and Busy.
@@ -42,8 +45,9 @@ class Relay:
         wants: Callable[[Event], bool],
         accept: Callable[[Event], Awaitable[None]],
     ) -> None:
-        self.live = Live()
-        self._host, self._path, self._url = host, config.path, url
+        self.live, self.records = Live(self.searchable), Records()
+        self._host, self._config, self._url = host, config, url
+        self._bot = _bot(host)
         self._wants, self._accept = wants, accept
         self._door = limits.Door()
         self._reads = asyncio.Semaphore(_READS)
@@ -51,16 +55,30 @@ class Relay:
         self._closing = False
 
     def routes(self) -> Iterable[web.RouteDef]:
-        return (web.get(self._path, self._get), web.options(self._path, self._options))
+        return (web.get(self._config.path, self._get), web.options(self._config.path, self._options))
+
+    def searchable(self, pubkey: str) -> bool:
+        """Whether what this key wrote may be found by search (NIP-50)."""
+        return True
 
     def store(self, tx: Tx, event: Event) -> bool:
         """Keep a verified event, with what it replaces and deletes; whoever has asked for it hears of it on commit.
 
-        False when it is not kept: held already, deleted, older than what is held, or ephemeral.
+        False when it is not kept: held already, deleted, older than what is held, ephemeral, or a request to
+        vanish from other relays.
         """
-        kept = storage.store(tx, event, self._host.now())
+        kept = (event.kind != VANISH or policy.vanishes(event, self._url)) and storage.store(
+            tx, event, self._host.now()
+        )
         if kept:
             tx.on_commit(partial(self.live.publish, event, to_json(event)))
+        return kept
+
+    def take(self, tx: Tx, event: Event) -> bool:
+        """The same for what a client sent: of those who are not bridged no more is kept than the quota allows."""
+        kept = self.store(tx, event)
+        if kept and not policy.is_bridged(event.pubkey, self._host.heard()):
+            quota.charge(tx, event, len(to_json(event)), self._host.now(), self._config.strangers)
         return kept
 
     def query(self, tx: Tx, filters: Sequence[Filter], limit: int) -> list[Event]:
@@ -68,29 +86,32 @@ class Relay:
         found = query.find(tx, filters, self._host.now(), min(limit, query.MAX_LIMIT))[:limit]
         return [parse_event(body) for body in query.bodies(tx, found)]
 
-    async def publish(self, event: Event) -> tuple[bool, str]:
-        """What to answer a client that sends this verified event, once done with it. Raises Busy."""
+    async def publish(self, event: Event, authenticated: AbstractSet[str]) -> tuple[bool, str]:
+        """What to answer a client that sends this verified event and holds these keys. Raises Busy."""
         host = self._host
         heard, now = host.heard(), host.now()
-        if event.pubkey in heard.ghosts:
+        if event.pubkey in heard.ghosts or event.pubkey == self._bot:
             if await self._read(lambda tx: storage.state(tx, event)) is State.HELD:
                 return True, "duplicate: held already"
             return self._refused("own", "blocked: only the bridge speaks for this key")
-        why = policy.unfit(event, now)
+        why = policy.unfit(event, now, self._url)
         if why:
             return self._refused("relay_unfit", why)
+        protected = policy.is_protected(event)
+        if protected and event.pubkey not in authenticated:
+            return self._refused("relay_protected", "auth-required: a protected event is taken from its author only")
         if is_ephemeral(event.kind):
             if event.pubkey not in heard.full:
                 return self._refused("relay_restricted", policy.RESTRICTED)
             self.live.publish(event, to_json(event))
             return True, ""
-        wanted = self._wants(event)
+        wanted = not protected and self._wants(event)
 
         def unit(tx: Tx) -> State | None:
             state = storage.state(tx, event)
             if state is State.HELD:
                 return state
-            return state if policy.permitted(tx, event, heard, wanted) else None
+            return state if policy.permitted(tx, event, heard, self._bot, wanted) else None
 
         match await self._read(unit):
             case None:
@@ -102,27 +123,44 @@ class Relay:
             case State.DELETED:
                 return self._refused("relay_deleted", "blocked: its author has deleted it")
             case State.NEW:
-                try:
-                    await self._accept(event)
-                except Rejected as rejected:
-                    return False, rejected.why
-                return True, ""
+                return await self._admit(event, policy.is_bridged(event.pubkey, heard), protected)
+
+    async def _admit(self, event: Event, bridged: bool, protected: bool) -> tuple[bool, str]:
+        """What is new and permitted goes to the bridge; what is protected stays here (NIP-70)."""
+        why = "" if bridged else policy.unproven(event, self._config.min_pow)
+        if why:
+            return self._refused("relay_pow", why)
+        if protected:
+            await self._host.write(partial(_take, self, event))
+            return True, ""
+        try:
+            await self._accept(event)
+        except Rejected as rejected:
+            return False, rejected.why
+        return True, ""
 
     async def close(self) -> None:
         """Send all clients away and let no more in, within limits.GOODBYE seconds."""
         self._closing = True
         await asyncio.gather(*(session.stop() for session in self._sessions))
 
-    async def find(self, filters: Sequence[Filter]) -> list[str]:
-        now = self._host.now()
-        return await self._read(lambda tx: query.find(tx, filters, now))
+    async def find(self, filters: Sequence[Filter], keys: AbstractSet[str]) -> list[str]:
+        now, reader = self._host.now(), self._reader(keys)
+        return await self._read(lambda tx: query.find(tx, filters, now, reader=reader))
 
     async def bodies(self, event_ids: Sequence[str]) -> list[bytes]:
         return await self._read(lambda tx: query.bodies(tx, event_ids))
 
-    async def count(self, filters: Sequence[Filter]) -> int:
-        now = self._host.now()
-        return await self._read(lambda tx: query.count(tx, filters, now))
+    async def count(self, filters: Sequence[Filter], keys: AbstractSet[str]) -> int:
+        now, reader = self._host.now(), self._reader(keys)
+        return await self._read(lambda tx: query.count(tx, filters, now, reader))
+
+    async def pairs(self, filter_: Filter, keys: AbstractSet[str], most: int) -> list[tuple[int, str]]:
+        now, reader = self._host.now(), self._reader(keys)
+        return await self._read(lambda tx: query.newest(tx, filter_, now, most, reader))
+
+    def _reader(self, keys: AbstractSet[str]) -> Reader:
+        return Reader(frozenset(keys), self.searchable)
 
     async def _read(self, unit: Callable[[Tx], T]) -> T:
         async with self._reads:
@@ -137,7 +175,9 @@ class Relay:
             return await self._serve(request)
         if "application/nostr+json" in request.headers.get(hdrs.ACCEPT, "").lower():
             return web.json_response(
-                limits.information(self._host.site, self._bot()), content_type="application/nostr+json", headers=_CORS
+                limits.information(self._host.site, self._bot, self._config),
+                content_type="application/nostr+json",
+                headers=_CORS,
             )
         text = (
             f"This is {self._url}, the Nostr relay of the bridge at {self._host.site.domain}.\n"
@@ -167,6 +207,11 @@ class Relay:
         finally:
             self._door.leave(place)
 
-    def _bot(self) -> str:
-        """The public key of the bot's ghost, which the adapter derives likewise."""
-        return signing.public_key(self._host.keys.derive("nostr-ghost", Ref(HOME, "bot"), 0)).hex()
+
+def _take(relay: Relay, event: Event, tx: Tx) -> None:
+    relay.take(tx, event)
+
+
+def _bot(host: Host) -> str:
+    """The public key of the bot's ghost, which the adapter derives likewise."""
+    return signing.public_key(host.keys.derive("nostr-ghost", Ref(HOME, "bot"), 0)).hex()

@@ -4,17 +4,19 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, Final, Protocol
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from adapters.nostr.event import BadEvent, Event, parse_event, verify
+from adapters.nostr.event import GIFT_WRAP, BadEvent, Event, parse_event, tag_values, verify
 from adapters.nostr.filters import BadFilter, Filter
 from adapters.nostr.relay import frames, limits
 from adapters.nostr.relay.live import Live, Subscription, size
 from adapters.nostr.relay.outbox import Gone, Outbox
 from adapters.nostr.relay.policy import not_authentic
 from adapters.nostr.relay.query import MAX_COUNT
+from adapters.nostr.relay.syncing import Records, Syncs
 from adapters.nostr.wire import BadFrame
 from bridged.api import Busy, Host
 
@@ -22,6 +24,7 @@ _LATER: Final = "error: try again later"
 _SLOW_DOWN: Final = "rate-limited: slow down"
 _CHUNK: Final = 25
 """Events read from the store at a time."""
+_WRAPS: Final = frozenset({GIFT_WRAP})
 _PENDING: Final = 500
 """Live events kept for a subscription while it is being answered."""
 
@@ -30,21 +33,26 @@ class Shelf(Protocol):
     """What a session needs of the relay."""
 
     live: Live
+    records: Records
 
-    async def publish(self, event: Event) -> tuple[bool, str]:
+    async def publish(self, event: Event, authenticated: AbstractSet[str]) -> tuple[bool, str]:
         """Take a verified event, if policy lets it; (accepted, message). Raises Busy."""
         ...
 
-    async def find(self, filters: Sequence[Filter]) -> list[str]:
-        """Raises Busy."""
+    async def find(self, filters: Sequence[Filter], keys: AbstractSet[str]) -> list[str]:
+        """As a client who holds these keys may see it. Raises Busy."""
         ...
 
     async def bodies(self, event_ids: Sequence[str]) -> list[bytes]:
         """Raises Busy."""
         ...
 
-    async def count(self, filters: Sequence[Filter]) -> int:
+    async def count(self, filters: Sequence[Filter], keys: AbstractSet[str]) -> int:
         """Raises Busy."""
+        ...
+
+    async def pairs(self, filter_: Filter, keys: AbstractSet[str], most: int) -> list[tuple[int, str]]:
+        """(created_at, id) of the newest `most` that meet the filter. Raises Busy."""
         ...
 
 
@@ -58,6 +66,8 @@ class _Open:
         self.entry = Subscription(filters, self._tell)
 
     def _tell(self, event: Event, body: bytes) -> None:
+        if event.kind == GIFT_WRAP and self._session.authenticated.isdisjoint(tag_values(event, "p")):
+            return
         if self.pending is None:
             self._session.tell(self.head, body)
         elif len(self.pending) < _PENDING:
@@ -78,8 +88,13 @@ class Session:
         self._clock: Callable[[], float] = asyncio.get_running_loop().time
         self._events = limits.Bucket(*limits.EVENTS, self._clock())
         self._questions = limits.Bucket(*limits.QUESTIONS, self._clock())
+        self._wraps = limits.Bucket(*limits.WRAPS, self._clock())
         self.authenticated: set[str] = set()
-        """Keys this client has shown to hold (NIP-42). They open nothing that is closed without."""
+        """Keys this client has shown to hold (NIP-42).
+
+        They let it read gift wraps for them and keep protected events of theirs here, nothing else.
+        """
+        self._syncs = Syncs(shelf.records, self._pairs, self._sync_ended)
 
     async def run(self) -> None:
         writer = asyncio.create_task(self._write(), name="relay writer")
@@ -104,6 +119,7 @@ class Session:
             for subscription in self._open.values():
                 self._shelf.live.remove(subscription.entry)
             self._open.clear()
+            self._syncs.close_all()
             writer.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await writer
@@ -170,6 +186,25 @@ class Session:
                     await self._outbox.put(frames.closed(frame.subscription, _LATER))
             case frames.Close(name):
                 self._end(name)
+            case frames.Sync():
+                await self._outbox.put(await self._reconcile(frame))
+            case frames.EndSync(name):
+                self._syncs.close(name)
+
+    async def _reconcile(self, frame: frames.Sync) -> bytes:
+        if not self._questions.take(self._clock()):
+            self._syncs.close(frame.subscription)
+            return frames.sync_ended(frame.subscription, _SLOW_DOWN)
+        try:
+            return await self._syncs.answer(frame)
+        except Busy:
+            return frames.sync_ended(frame.subscription, _LATER)
+
+    async def _pairs(self, filter_: Filter, most: int) -> list[tuple[int, str]]:
+        return await self._shelf.pairs(filter_, self.authenticated, most)
+
+    def _sync_ended(self, name: str, why: str) -> None:
+        self._outbox.offer(frames.sync_ended(name, why))
 
     async def _take(self, source: bytes, authenticating: bool) -> None:
         if not self._events.take(self._clock()):
@@ -193,9 +228,11 @@ class Session:
             return
         if authenticating:
             accepted, message = self._authenticate(event)
+        elif event.kind == GIFT_WRAP and not self._wraps.take(self._clock()):
+            accepted, message = False, _SLOW_DOWN
         else:
             try:
-                accepted, message = await self._shelf.publish(event)
+                accepted, message = await self._shelf.publish(event, self.authenticated)
             except Busy:
                 accepted, message = False, _LATER
         await self._outbox.put(frames.ok(event.id, accepted, message))
@@ -216,7 +253,7 @@ class Session:
             self._end(name)
             await self._outbox.put(frames.closed(name, why))
         elif ask.counting:
-            number = await self._shelf.count(filters)
+            number = await self._shelf.count(filters, self.authenticated)
             await self._outbox.put(frames.counted(name, number, MAX_COUNT))
         else:
             await self._subscribe(name, filters)
@@ -230,6 +267,8 @@ class Session:
         except BadFilter as bad:
             self._host.refused("relay_filter")
             return f"invalid: {bad.reason}", ()
+        if not self.authenticated and all(filter_.kinds == _WRAPS for filter_ in filters):
+            return "auth-required: gift wraps are shown only to whom they are for", ()
         if not ask.counting:
             others = [open_.entry.values for name, open_ in self._open.items() if name != ask.subscription]
             if len(others) >= limits.MAX_SUBSCRIPTIONS:
@@ -245,7 +284,7 @@ class Session:
         self._end(name)
         subscription = self._open[name] = _Open(name, filters, self)
         self._shelf.live.add(subscription.entry)
-        found = await self._shelf.find(filters)
+        found = await self._shelf.find(filters, self.authenticated)
         for start in range(0, len(found), _CHUNK):
             for body in await self._shelf.bodies(found[start : start + _CHUNK]):
                 await self._outbox.put(subscription.head, body, b"]")

@@ -1,4 +1,4 @@
-"""Keeping events: one version of an address (NIP-01), deletions (NIP-09), expiry (NIP-40).
+"""Keeping events: one version of an address (NIP-01), deletions (NIP-09), expiry (NIP-40), vanishing (NIP-62).
 
 Units of work; whoever calls them has verified the events.
 """
@@ -11,6 +11,9 @@ import sqlalchemy as sa
 
 from adapters.nostr import ids
 from adapters.nostr.event import (
+    DELETION,
+    GIFT_WRAP,
+    VANISH,
     Event,
     address,
     first_tag,
@@ -23,12 +26,16 @@ from adapters.nostr.event import (
     to_json,
 )
 from adapters.nostr.filters import MAX_TIME
-from adapters.nostr.relay.tables import deleted, events, key, tags
+from adapters.nostr.relay import search
+from adapters.nostr.relay.tables import deleted, events, key, strangers, tags, vanished
 from bridged.api import Tx
 
-DELETION: Final = 5
 _SWEEP: Final = 100
 """Expired events thrown away at a time."""
+_PAGE: Final = 500
+"""Events of one who vanishes thrown away at a time."""
+_LASTING: Final = frozenset({DELETION, VANISH})
+"""Kinds that a deletion has no effect on."""
 
 
 class State(Enum):
@@ -44,11 +51,13 @@ def state(tx: Tx, event: Event) -> State:
     """Whether the event is held, was deleted, or is older than the version held of its address."""
     if tx.execute(sa.select(events.c.id).where(events.c.id == event.id)).first():
         return State.HELD
+    gone = (vanished.c.pubkey == event.pubkey) & (vanished.c.until >= event.created_at)
+    if tx.execute(sa.select(vanished.c.until).where(gone)).first():
+        return State.DELETED
     place = address(event)
     targets = [key("id", event.id), *([key("address", place)] if place is not None else ())]
-    # A deletion cannot be deleted (NIP-09).
     if (
-        event.kind != DELETION
+        event.kind not in _LASTING
         and tx.execute(
             sa.select(deleted.c.until).where(
                 deleted.c.pubkey == event.pubkey, deleted.c.target.in_(targets), deleted.c.until >= event.created_at
@@ -74,7 +83,7 @@ def store(tx: Tx, event: Event, now: float) -> bool:
     place = address(event)
     spot = None if place is None else key("address", place)
     if spot is not None:
-        _forget(tx, tx.execute(sa.select(events.c.id).where(events.c.address == spot)).scalars().all())
+        forget(tx, tx.execute(sa.select(events.c.id).where(events.c.address == spot)).scalars().all())
     tx.execute(
         sa.insert(events).values(
             id=event.id,
@@ -95,9 +104,21 @@ def store(tx: Tx, event: Event, now: float) -> bool:
                 for each in sorted(keys)
             ],
         )
+    search.index(tx, event)
     if event.kind == DELETION:
         _delete(tx, event)
+    elif event.kind == VANISH:
+        _vanish(tx, event)
     return True
+
+
+def forget(tx: Tx, event_ids: Sequence[str]) -> None:
+    """Throw events away, with all that is kept about them."""
+    if event_ids:
+        search.forget(tx, event_ids)
+        tx.execute(sa.delete(strangers).where(strangers.c.event_id.in_(event_ids)))
+        tx.execute(sa.delete(tags).where(tags.c.event_id.in_(event_ids)))
+        tx.execute(sa.delete(events).where(events.c.id.in_(event_ids)))
 
 
 def expires(event: Event) -> int | None:
@@ -128,16 +149,23 @@ def named_ids(event: Event, *names: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(v for name in names for v in tag_values(event, name) if ids.is_hex(v)))
 
 
+def targets(event: Event) -> dict[bytes, int]:
+    """What a deletion bars from being taken again: up to which time, by the keys of `tables.deleted`."""
+    return {key("id", each): MAX_TIME for each in named_ids(event, "e")} | {
+        key("address", place): event.created_at for place in own_addresses(event)
+    }
+
+
 def _delete(tx: Tx, event: Event) -> None:
     """Take away what the deletion names, where it is the author's own, and remember not to take it again."""
     ids_named, places = named_ids(event, "e"), [key("address", place) for place in own_addresses(event)]
     if ids_named:
-        own = (events.c.pubkey == event.pubkey) & (events.c.kind != DELETION) & events.c.id.in_(ids_named)
-        _forget(tx, tx.execute(sa.select(events.c.id).where(own)).scalars().all())
+        own = (events.c.pubkey == event.pubkey) & events.c.kind.not_in(_LASTING) & events.c.id.in_(ids_named)
+        forget(tx, tx.execute(sa.select(events.c.id).where(own)).scalars().all())
     if places:
         old = events.c.address.in_(places) & (events.c.created_at <= event.created_at)
-        _forget(tx, tx.execute(sa.select(events.c.id).where(old)).scalars().all())
-    until = {key("id", each): MAX_TIME for each in ids_named} | dict.fromkeys(places, event.created_at)
+        forget(tx, tx.execute(sa.select(events.c.id).where(old)).scalars().all())
+    until = targets(event)
     if not until:
         return
     known = (deleted.c.pubkey == event.pubkey) & deleted.c.target.in_(until)
@@ -150,12 +178,19 @@ def _delete(tx: Tx, event: Event) -> None:
     )
 
 
+def _vanish(tx: Tx, event: Event) -> None:
+    """Take away all that its author wrote until then, and gift wraps for the author, and remember to take no more."""
+    tx.execute(sa.delete(vanished).where(vanished.c.pubkey == event.pubkey))
+    tx.execute(sa.insert(vanished).values(pubkey=event.pubkey, until=event.created_at))
+    own = (events.c.pubkey == event.pubkey) & (events.c.id != event.id) & (events.c.created_at <= event.created_at)
+    wraps = (
+        (tags.c.key == key("p", event.pubkey)) & (tags.c.kind == GIFT_WRAP) & (tags.c.created_at <= event.created_at)
+    )
+    for doomed in (sa.select(events.c.id).where(own), sa.select(tags.c.event_id).where(wraps)):
+        while page := tx.execute(doomed.limit(_PAGE)).scalars().all():
+            forget(tx, page)
+
+
 def _sweep(tx: Tx, now: float) -> None:
     expired = sa.select(events.c.id).where(events.c.expires <= int(now)).limit(_SWEEP)
-    _forget(tx, tx.execute(expired).scalars().all())
-
-
-def _forget(tx: Tx, event_ids: Sequence[str]) -> None:
-    if event_ids:
-        tx.execute(sa.delete(tags).where(tags.c.event_id.in_(event_ids)))
-        tx.execute(sa.delete(events).where(events.c.id.in_(event_ids)))
+    forget(tx, tx.execute(expired).scalars().all())

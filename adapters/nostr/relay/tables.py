@@ -43,6 +43,41 @@ deleted: Final = sa.Table(
 )
 """What `pubkey` deleted of its own (NIP-09): `key("id", …)` or `key("address", …)`, dated up to `until`."""
 
+vanished: Final = sa.Table(
+    "nostr_vanished",
+    _metadata,
+    sa.Column("pubkey", sa.Text, primary_key=True),
+    sa.Column("until", sa.BigInteger, nullable=False),
+)
+"""Who asked to vanish (NIP-62): nothing of theirs dated up to `until` is taken."""
+
+texts: Final = sa.Table(
+    "nostr_texts",
+    _metadata,
+    sa.Column("seq", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("event_id", sa.Text, nullable=False),
+)
+"""Events that can be searched, under the short number by which `words` names them."""
+
+words: Final = sa.Table(
+    "nostr_words",
+    _metadata,
+    sa.Column("word", sa.Text, primary_key=True),
+    sa.Column("created_at", sa.BigInteger, primary_key=True),
+    sa.Column("seq", sa.BigInteger, primary_key=True),
+)
+"""The words of those (NIP-50), as `search.words_of` spells them."""
+
+strangers: Final = sa.Table(
+    "nostr_strangers",
+    _metadata,
+    sa.Column("event_id", sa.Text, primary_key=True),
+    sa.Column("pubkey", sa.Text, nullable=False),
+    sa.Column("taken", sa.BigInteger, nullable=False),
+    sa.Column("size", sa.Integer, nullable=False),
+)
+"""Events held of those who are not bridged: when they came (milliseconds), and the bytes of their JSON."""
+
 
 def key(name: str, value: str) -> bytes:
     """What a value of this sort is found by, 16 bytes."""

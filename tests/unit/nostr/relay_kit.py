@@ -213,6 +213,14 @@ class Client:
         return self.socket.close_code
 
 
+async def authenticated(bridge: "World", client: Client, *names: str) -> Client:
+    """The client, once it has shown to hold these keys (NIP-42)."""
+    for name in names:
+        event = said(name, 22242, "", ("relay", bridge.url), ("challenge", client.challenge))
+        assert await client.ask("AUTH", as_object(event)) == ["OK", event.id, True, ""]
+    return client
+
+
 class World:
     """A bridge with one ghost, "alice", served at `url`."""
 
