@@ -17,10 +17,11 @@ from aiohttp import web
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from adapters.nostr import signing
 from adapters.nostr.adapter import Nostr
-from adapters.nostr.config import NostrConfig
+from adapters.nostr.config import NostrConfig, RelayConfig
 from adapters.nostr.event import Event, sign, to_json
-from bridged.api import LOCAL, Delivery, Envelope, Ghost, Heard, Ref, Site
+from bridged.api import HOME, LOCAL, Delivery, Envelope, Ghost, Heard, Ref, Site
 from bridged.store.engine import Store, Tx
 
 OWNER = Ref("activitypub", "https://social.test/alice")
@@ -224,9 +225,13 @@ async def authenticated(bridge: "World", client: Client, *names: str) -> Client:
 class World:
     """A bridge with one ghost, "alice", served at `url`."""
 
-    def __init__(self, store: Store, remote: str | None = None) -> None:
+    relay_url = "ws://127.0.0.1/relay"
+    """The address it is known by."""
+
+    def __init__(self, store: Store, remote: str | None = None, config: RelayConfig | None = None) -> None:
         self.store, self.host, self._remote = store, Host(store), remote
-        self.adapter = Nostr(NostrConfig(), self.host)
+        self.adapter = Nostr(NostrConfig(relay=config or RelayConfig()), self.host)
+        self.bot = signing.public_key(self.host.keys.derive("nostr-ghost", Ref(HOME, "bot"), 0)).hex()
         self.alice = self.host.keys.derive("nostr-ghost", OWNER, 0)
         self.ghost = self.ghost_says(1, "").pubkey
         self.host.people = Heard(frozenset({key("full")}), frozenset({key("known")}), frozenset({self.ghost}))
@@ -234,6 +239,10 @@ class World:
 
     def ghost_says(self, kind: int, content: str = "", *tags: tuple[str, ...], at: int | None = None) -> Event:
         return sign(self.alice, kind, int(self.host.now()) if at is None else at, tags, content)
+
+    def wrapped_for(self, name: str, at: int) -> Event:
+        """A message of ours to somebody (NIP-59)."""
+        return said(f"one-time {name} {at}", 1059, "sealed", ("p", key(name)), at=at)
 
     async def deliver(self, *events: Event) -> None:
         """As the outbox does: in one transaction."""
@@ -273,6 +282,8 @@ class World:
 
 
 @contextlib.asynccontextmanager
-async def world(folder: Path, kind: str = "sqlite", remote: str | None = None) -> AsyncIterator[World]:
-    async with opened(kind, folder) as store, World(store, remote).served() as it:
+async def world(
+    folder: Path, kind: str = "sqlite", remote: str | None = None, config: RelayConfig | None = None
+) -> AsyncIterator[World]:
+    async with opened(kind, folder) as store, World(store, remote, config).served() as it:
         yield it

@@ -10,7 +10,19 @@ import nostr_sdk as sdk
 import pytest
 
 from adapters.nostr.negentropy import Negentropy
-from tests.unit.nostr.relay_conformance import CHECKS, Event, Filter, Refused, Sdk, Tag, accepted
+from tests.unit.nostr.relay_conformance import (
+    CHECKS,
+    Event,
+    Filter,
+    Person,
+    Refused,
+    Sdk,
+    Shelf,
+    Tag,
+    accepted,
+    ids,
+    ids_of,
+)
 from tests.unit.nostr.relay_kit import Client, World, as_object, authenticated, said, world
 
 
@@ -104,3 +116,16 @@ async def by_sdk(tmp_path: Path) -> AsyncIterator[Sdk]:
 async def test_relay_conforms_to_nostr_sdk(by_sdk: Sdk, name: str) -> None:
     await CHECKS[name](by_sdk)
 
+
+async def test_nostr_sdk_syncs_both_ways(by_sdk: Sdk) -> None:
+    who = Person(by_sdk)
+    notes = [who.answers(str(n), ago=n // 7) for n in range(300)]
+    for part in (notes[:90], notes[90:180], notes[180:250]):
+        await accepted(Sdk(by_sdk.url, by_sdk.ghost, "full", sdk.ClientBuilder), *part)
+    shelf = Shelf(notes[30:270])
+    options = sdk.SyncOptions().direction(sdk.SyncDirection.BOTH)
+    report = await by_sdk.sync_shelf({"authors": [who.key]}, shelf, options)
+    assert {e.to_hex() for e in report.received} == set(ids_of(*notes[:30]))
+    assert {e.to_hex() for e in report.sent} == set(ids_of(*notes[250:270]))
+    assert set(shelf.events) == set(ids_of(*notes[:270]))
+    assert set(await ids(by_sdk, {"authors": [who.key]})) == set(ids_of(*notes[:270]))

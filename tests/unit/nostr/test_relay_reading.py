@@ -11,8 +11,7 @@ import aiohttp
 import nostr_sdk as sdk
 import pytest
 
-from adapters.nostr import signing
-from bridged.api import HOME, Ref
+from bridged.api import Ref
 from tests.unit.nostr.relay_kit import Client, World, as_object, key, said, secret, world
 
 
@@ -146,9 +145,10 @@ async def test_information_is_what_is_enforced(bridge: World) -> None:
         async with http.get(bridge.http, headers={"Accept": "text/html"}) as answer:
             assert answer.content_type == "text/plain"
             assert "Nostr relay of the bridge at bridge.test" in await answer.text()
-    bot = signing.public_key(bridge.host.keys.derive("nostr-ghost", Ref(HOME, "bot"))).hex()
-    assert (told["name"], told["pubkey"]) == ("The bridge", bot)
-    assert told["supported_nips"] == [1, 9, 11, 42, 45]
+    assert (told["name"], told["pubkey"]) == ("The bridge", bridge.bot)
+    assert told["supported_nips"] == [1, 2, 9, 11, 13, 17, 40, 42, 45, 50, 62, 65, 70, 77]
+    assert told["retention"] == [{"time": None}]
+    assert {"contact", "posting_policy"}.isdisjoint(told)
     assert told["limitation"] == {
         "max_message_length": 131_072,
         "max_subscriptions": 20,
@@ -157,7 +157,8 @@ async def test_information_is_what_is_enforced(bridge: World) -> None:
         "default_limit": 500,
         "max_subid_length": 64,
         "max_event_tags": 2000,
-        "max_content_length": 65_536,
+        "max_content_length": 60_000,
+        "min_pow_difficulty": 0,
         "created_at_upper_limit": 900,
         "auth_required": False,
         "payment_required": False,

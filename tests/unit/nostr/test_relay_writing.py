@@ -8,9 +8,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from adapters.nostr.event import Event, parse_event, verify
-from bridged.api import Busy, Ref
-from tests.unit.nostr.relay_kit import Client, World, as_object, key, said, world
+from adapters.nostr.config import RelayConfig
+from adapters.nostr.event import Event, parse_event, sign, verify
+from bridged.api import HOME, Busy, Ref
+from tests.unit.nostr.relay_kit import Client, World, as_object, authenticated, key, said, world
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ async def test_post_of_a_bridged_account_is_handed_in_and_kept(bridge: World, cl
     assert await client.stored({"ids": [event.id]}) == [as_object(event)]
 
 
-@pytest.mark.parametrize("kind", [0, 1, 3, 5, 6, 7, 16, 20, 1111, 10002, 30023])
+@pytest.mark.parametrize("kind", [0, 1, 3, 5, 6, 7, 16, 20, 1111, 10002, 10050, 30023])
 async def test_kinds_of_a_bridged_account_are_taken(bridge: World, client: Client, kind: int) -> None:
     event = said("full", kind, "{}", ("d", "x"))
     assert await client.publish(event) == (True, "")
@@ -63,7 +64,7 @@ async def test_other_kinds_are_restricted(bridge: World, client: Client, name: s
     assert await client.stored({"ids": [event.id]}) == []
 
 
-@pytest.mark.parametrize("kind", [0, 3, 5, 10002])
+@pytest.mark.parametrize("kind", [0, 3, 5, 10002, 10050])
 async def test_account_known_elsewhere_may_tell_of_itself(bridge: World, client: Client, kind: int) -> None:
     event = said("known", kind, "{}")
     assert await client.publish(event) == (True, "")
@@ -196,11 +197,10 @@ async def test_malformed_event_is_answered_by_its_id(client: Client, change: dic
     [
         (901, (), "invalid"),
         (0, (("expiration", "1700000000"),), "invalid"),
-        (0, (("-",),), "restricted"),
         (0, (("d", "x" * 1000),), "invalid"),
     ],
 )
-async def test_untimely_protected_and_endless_are_refused(
+async def test_untimely_and_endless_are_refused(
     bridge: World, client: Client, at: int, tags: tuple[tuple[str, ...], ...], word: str
 ) -> None:
     event = said("full", 30023, "x", *tags, at=int(time.time()) + at)
@@ -228,6 +228,127 @@ async def test_ephemeral_is_passed_on_and_not_kept(bridge: World, client: Client
     assert await client.hear() == ["EVENT", "q", as_object(event)]
     assert await client.stored({"kinds": [20001]}) == []
     assert handed_in(bridge) == []
+
+
+async def test_protected_is_kept_and_served_and_not_handed_in(bridge: World, client: Client) -> None:
+    """What is handed in is passed on, which its author forbids (NIP-70)."""
+    event = said("full", 1, "for here only", ("-",))
+    assert await client.publish(event) == (
+        False,
+        "auth-required: a protected event is taken from its author only",
+    )
+    await authenticated(bridge, client, "eve")
+    assert (await client.publish(event))[1].startswith("auth-required:")
+    await authenticated(bridge, client, "full", "known")
+    assert await client.publish(event) == (True, "")
+    known = said("known", 1, "", ("-", "and more"))
+    assert await client.publish(known) == (True, "")
+    for refused, word in (
+        (said("eve", 1, "", ("-",), ("p", bridge.ghost)), "restricted"),
+        (said("full", 30078, "", ("-",), ("d", "x")), "restricted"),
+        (said("full", 5, "", ("-",), ("e", event.id)), "invalid"),
+        (said("full", 62, "", ("-",), ("relay", "ALL_RELAYS")), "invalid"),
+    ):
+        accepted, why = await client.publish(refused)
+        assert (accepted, why.partition(":")[0]) == (False, word)
+    assert handed_in(bridge) == []
+    assert set(await client.ids({})) == {event.id, known.id}
+
+
+@pytest.mark.parametrize("to", ["ghost", "bot"])
+async def test_gift_wrap_for_us_is_handed_in_from_anybody(bridge: World, client: Client, to: str) -> None:
+    for_whom = bridge.ghost if to == "ghost" else bridge.bot
+    wrap = said("one-time key", 1059, "sealed", ("p", for_whom), at=int(time.time()) - 2 * 86_400)
+    assert await client.publish(wrap) == (True, "")
+    assert handed_in(bridge) == [wrap.id]
+    assert not (await client.publish(said("one-time key", 1059, "sealed", ("p", key("eve")))))[0]
+    assert not (await client.publish(said("one-time key", 1059, "x" * 32_700, ("p", for_whom))))[0]
+    assert handed_in(bridge) == [wrap.id]
+
+
+async def test_gift_wraps_are_rate_limited(bridge: World, client: Client) -> None:
+    answers = [await client.publish(said("k", 1059, str(n), ("p", bridge.ghost))) for n in range(30)]
+    assert 20 <= sum(taken for taken, _ in answers) < 25
+    assert {why for taken, why in answers if not taken} == {"rate-limited: slow down"}
+    assert await client.publish(said("eve", 1, "others pass", ("p", bridge.ghost))) == (True, "")
+
+
+async def test_bots_key_is_blocked_from_outside(bridge: World, client: Client) -> None:
+    stolen = sign(bridge.host.keys.derive("nostr-ghost", Ref(HOME, "bot"), 0), 1, int(time.time()), (), "x")
+    assert stolen.pubkey == bridge.bot
+    assert await client.publish(stolen) == (False, "blocked: only the bridge speaks for this key")
+
+
+@on_both
+async def test_request_to_vanish_is_obeyed_and_handed_in(bridge: World, client: Client) -> None:
+    now = int(time.time())
+    old = said("full", 1, "old", at=now - 50)
+    new = said("full", 1, "said after", at=now)
+    wrap = bridge.wrapped_for("full", at=now - 40)
+    later = bridge.wrapped_for("full", at=now)
+    await bridge.deliver(wrap, later)
+    for event in (old, new):
+        assert await client.publish(event) == (True, "")
+    request = said("full", 62, "bye", ("relay", f"{bridge.relay_url}/"), at=now - 10)
+    assert await client.publish(request) == (True, "")
+    assert handed_in(bridge) == [old.id, new.id, request.id]
+    await authenticated(bridge, client, "full")
+    assert set(await client.ids({})) == {new.id, request.id, later.id}
+    await client.say("CLOSE", "q")
+    assert await client.publish(old) == (False, "blocked: its author has deleted it")
+    await client.publish(said("full", 5, "", ("e", request.id)))
+    assert await client.ids({"kinds": [62]}) == [request.id]
+
+
+@pytest.mark.parametrize("relay", ["wss://elsewhere.test/relay", "ws://127.0.0.1", "wss://[bad", "all_relays", ""])
+async def test_request_to_vanish_elsewhere_is_invalid(bridge: World, client: Client, relay: str) -> None:
+    await client.publish(said("full", 1, "stays"))
+    accepted, why = await client.publish(said("full", 62, "", ("relay", relay)))
+    assert not accepted
+    assert why.startswith("invalid:")
+    assert await client.count({"authors": [key("full")]}) == {"count": 1}
+
+
+async def test_ghost_that_vanishes_is_gone(bridge: World, client: Client) -> None:
+    note = bridge.ghost_says(1, "x", at=int(time.time()) - 5)
+    farewell = bridge.ghost_says(62, "", ("relay", "ALL_RELAYS"))
+    await bridge.deliver(note, bridge.ghost_says(62, "", ("relay", "wss://elsewhere.test")))
+    assert await client.ids({}) == [note.id]
+    await client.say("CLOSE", "q")
+    assert await client.count({}) == {"count": 1}
+    await bridge.deliver(farewell)
+    assert await client.ids({}) == [farewell.id]
+
+
+def mined(name: str, bits: int, committed: str | None, *tags: tuple[str, ...]) -> Event:
+    """An event with exactly so many bits of work."""
+    for nonce in range(1_000_000):
+        work = [("nonce", str(nonce), *([] if committed is None else [committed]))]
+        event = said(name, 1, "mined", *work, *tags)
+        if 256 - int(event.id, 16).bit_length() == bits:
+            return event
+    raise AssertionError
+
+
+async def test_work_is_asked_of_strangers_only(tmp_path: Path) -> None:
+    async with world(tmp_path, config=RelayConfig(min_pow=6)) as bridge, bridge.client() as client:
+        to = ("p", bridge.ghost)
+        for event in (
+            said("eve", 1, "no work", to),
+            mined("eve", 5, "6", to),
+            mined("eve", 6, "5", to),  # lucky, but aimed lower
+            mined("eve", 6, None, to),
+            mined("eve", 6, "", to),
+            mined("eve", 6, "9" * 30, to),
+            said("eve", 1059, "no work", to),
+        ):
+            accepted, why = await client.publish(event)
+            assert (accepted, why.partition(":")[0]) == (False, "pow")
+        event = mined("eve", 6, "6", to)
+        assert await client.publish(event) == (True, "")
+        assert await client.publish(said("eve", 5, "", ("e", event.id))) == (True, "")
+        assert await client.publish(said("full", 1, "no work")) == (True, "")
+        assert (await client.publish(said("eve", 1, "to nobody")))[1].startswith("restricted:")
 
 
 def auth(bridge: World, challenge: str, name: str = "eve", at: int = 0, kind: int = 22242, relay: str = "") -> Event:
