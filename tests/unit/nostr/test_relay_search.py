@@ -11,7 +11,7 @@ from alembic.operations import Operations
 
 from adapters.nostr.event import Event
 from adapters.nostr.filters import Filter
-from adapters.nostr.relay import query, search, storage
+from adapters.nostr.relay import Relay, query, search, storage
 from adapters.nostr.relay.tables import events, texts, words
 from bridged.store.engine import Store, Tx
 from tests.unit.nostr.relay_kit import World, as_object, key, opened, said, world
@@ -93,11 +93,9 @@ async def test_who_is_not_searchable_is_not_found(store: Store) -> None:
 
 
 async def test_hook_is_asked_for_stored_and_live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hidden: set[str] = set()
+    monkeypatch.setattr(Relay, "searchable", lambda _, pubkey: pubkey not in hidden)
     async with world(tmp_path) as bridge, bridge.client() as client:
-        relay = bridge.adapter._relay
-        assert relay is not None
-        hidden: set[str] = set()
-        monkeypatch.setattr(type(relay), "searchable", lambda _, pubkey: pubkey not in hidden)
         note = bridge.ghost_says(1, "a blue cup")
         await bridge.deliver(note)
         assert await client.ids({"search": "cup"}) == [note.id]
