@@ -193,8 +193,9 @@ class Relay:
         if place is None:
             return web.Response(status=503, text="no more connections now\n", headers={hdrs.RETRY_AFTER: "60"})
         try:
+            # aiohttp refuses what is as long as its limit.
             socket = web.WebSocketResponse(
-                compress=False, heartbeat=limits.PING, max_msg_size=limits.MAX_MESSAGE, timeout=5.0
+                compress=False, heartbeat=limits.PING, max_msg_size=limits.MAX_MESSAGE + 1, timeout=5.0
             )
             await socket.prepare(request)
             session = Session(self._host, self, socket, request.transport)

@@ -13,13 +13,14 @@ import msgspec
 import regex
 import sqlalchemy as sa
 
+from adapters.nostr import plan
 from adapters.nostr.event import Event, tag_values
 from adapters.nostr.relay.tables import texts, words
 
 WINDOW: Final = 5_000
 MAX_SEARCHES: Final = 2
 """Filters with `search` in one question."""
-KINDS: Final = frozenset({0, 1, 11, 20, 21, 22, 1068, 1111, 30023, 34235, 34236})
+KINDS: Final = frozenset({0, 11}) | plan.POST_KINDS
 """Kinds with text for people."""
 
 _MAX_WORDS: Final = 300

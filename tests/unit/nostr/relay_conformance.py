@@ -400,7 +400,7 @@ def some_filter(dice: random.Random, events: Sequence[Event]) -> dict[str, Any]:
         made["kinds"] = some([e["kind"] for e in events] + [9999])
     for name in "et":
         if dice.random() < 0.3:
-            made[f"#{name}"] = some(tag[1] for e in events for tag in e["tags"] if tag[0] == name)
+            made[f"#{name}"] = some(tag[1] for e in events for tag in e["tags"] if len(tag) > 1 and tag[0] == name)
     for name in ("since", "until"):
         if dice.random() < 0.3:
             made[name] = dice.choice(events)["created_at"] + dice.choice((-1, 0, 0, 1))

@@ -5,11 +5,14 @@ import json
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
+import aiohttp
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+from adapters.nostr.config import RelayConfig
 from adapters.nostr.relay import limits, outbox
 from tests.unit.nostr.relay_kit import Client, World, as_object, said, world
 
@@ -292,3 +295,84 @@ def test_addresses_are_counted_together(one: str, other: str, together: bool) ->
     door = limits.Door()
     places = door.enter(one), door.enter(other)
     assert (places[0] == places[1]) is together
+
+
+async def information(bridge: World) -> dict[str, Any]:
+    accept = {"Accept": "application/nostr+json"}
+    async with aiohttp.ClientSession() as http, http.get(bridge.http, headers=accept) as answer:
+        return json.loads(await answer.text())
+
+
+async def advertised(bridge: World) -> dict[str, int]:
+    return (await information(bridge))["limitation"]
+
+
+async def test_messages_up_to_the_advertised_length_are_read(bridge: World) -> None:
+    most = (await advertised(bridge))["max_message_length"]
+    start, end = '["COUNT","c",{"#t":["', '"]}]'
+    async with bridge.client() as client:
+        values = '","'.join(["x" * 1000] * 200)[: most - len(start) - len(end)]
+        await client.socket.send(start + values + end)
+        assert await client.hear() == ["COUNT", "c", {"count": 0}]
+        await client.socket.send(start + values + "x" + end)
+        assert await client.closed() == 1009
+
+
+async def test_subscriptions_and_filters_up_to_the_advertised_number_are_served(bridge: World) -> None:
+    told = await advertised(bridge)
+    async with bridge.client() as client:
+        for number in range(told["max_subscriptions"]):
+            assert await client.stored(*[{"kinds": [1]}] * told["max_filters"], name=str(number)) == []
+        assert (await client.ask("REQ", "one more", {"kinds": [1]}))[0] == "CLOSED"
+        assert (await client.ask("REQ", "0", *[{"kinds": [1]}] * (told["max_filters"] + 1)))[0] == "CLOSED"
+
+
+async def test_subscription_ids_up_to_the_advertised_length_are_taken(bridge: World, client: Client) -> None:
+    most = (await advertised(bridge))["max_subid_length"]
+    assert await client.stored({"kinds": [1]}, name="é" * most) == []
+    assert (await client.ask("REQ", "x" * (most + 1), {"kinds": [1]}))[0] == "NOTICE"
+
+
+async def test_limits_are_the_advertised_ones(bridge: World, client: Client) -> None:
+    told = await advertised(bridge)
+    now = int(time.time())
+    await bridge.deliver(*(bridge.ghost_says(1, str(n), at=now - n) for n in range(told["max_limit"] + 1)))
+    assert len(await client.ids({"limit": told["max_limit"] + 1})) == told["max_limit"]
+    assert len(await client.ids({})) == told["default_limit"]
+
+
+async def test_events_within_the_advertised_limits_are_taken(bridge: World, client: Client) -> None:
+    told, now = await advertised(bridge), time.time()
+    bridge.host.clock = lambda: now
+    most, tags, ahead = (told[name] for name in ("max_content_length", "max_event_tags", "created_at_upper_limit"))
+    taken = [
+        said("full", 1, "x" * most),
+        said("full", 1, "", *[("t", "x")] * tags),
+        said("full", 1, "early", at=int(now) + ahead),
+    ]
+    refused = [
+        said("full", 1, "x" * (most + 1)),
+        said("full", 1, "too early", at=int(now) + ahead + 1),
+    ]
+    for event in taken:
+        assert await client.publish(event) == (True, "")
+    for event in refused:
+        accepted, why = await client.publish(event)
+        assert (accepted, why.partition(":")[0]) == (False, "invalid")
+    too_many = as_object(taken[1]) | {"tags": [["t", "x"]] * (tags + 1)}
+    assert (await client.ask("EVENT", too_many))[2:] == [False, "invalid: too_many_tags"]
+
+
+@pytest.mark.parametrize("bits", [0, 3])
+async def test_work_asked_for_is_the_advertised(tmp_path: Path, bits: int) -> None:
+    async with world(tmp_path, config=RelayConfig(min_pow=bits)) as bridge, bridge.client() as client:
+        assert (await advertised(bridge))["min_pow_difficulty"] == bits
+        answers = [said("eve", 1, str(n), ("p", bridge.ghost), ("nonce", "0", str(bits))) for n in range(30)]
+        taken = {event.id for event in answers if (await client.publish(event))[0]}
+        assert taken == {event.id for event in answers if int(event.id, 16).bit_length() <= 256 - bits}
+
+
+async def test_contact_and_policy_are_told_where_known(tmp_path: Path) -> None:
+    told = {"contact": "mailto:op@bridge.test", "posting_policy": "https://bridge.test/rules"}
+    async with world(tmp_path, config=RelayConfig(**told)) as bridge:
+        assert (await information(bridge)).items() >= told.items()

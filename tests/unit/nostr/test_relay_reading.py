@@ -5,14 +5,22 @@ import json
 import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import partial
+from itertools import product
 from pathlib import Path
 
 import aiohttp
 import nostr_sdk as sdk
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from adapters.nostr.event import Event
+from adapters.nostr.filters import parse_filter
+from adapters.nostr.relay.live import Live, Subscription
 from bridged.api import Ref
-from tests.unit.nostr.relay_kit import Client, World, as_object, key, said, secret, world
+from tests.unit.nostr.relay_conformance import naive, some_filter
+from tests.unit.nostr.relay_kit import Client, World, as_object, authenticated, key, said, secret, world
 
 
 @pytest.fixture
@@ -75,6 +83,74 @@ async def test_live_reaches_only_whom_it_concerns(bridge: World, client: Client)
     told = [await client.hear() for _ in met]
     assert sorted(frame[1] for frame in told) == [f"met {number}" for number in range(len(met))]
     assert await client.count({}) == {"count": 1}  # nothing else came before this answer
+
+
+async def test_gift_wraps_are_shown_only_to_whom_they_are_for(bridge: World, client: Client) -> None:
+    """Stored and live, whatever is asked for (NIP-17)."""
+    now = int(time.time())
+    mine, others = bridge.wrapped_for("full", at=now - 5), bridge.wrapped_for("known", at=now - 4)
+    note = bridge.ghost_says(1, "x", ("p", key("full")), at=now - 6)
+    await bridge.deliver(mine, others, note)
+    assert await client.ask("REQ", "a", {"kinds": [1059]}, {"kinds": [1059], "limit": 1}) == [
+        "CLOSED",
+        "a",
+        "auth-required: gift wraps are shown only to whom they are for",
+    ]
+    assert (await client.ask("COUNT", "a", {"kinds": [1059], "#p": [key("full")]}))[0] == "CLOSED"
+    filters = [{}, {"ids": [mine.id, note.id]}, {"#p": [key("full")]}, {"kinds": [1, 1059]}]
+    for filter_ in filters:
+        assert await client.ids(filter_) == [note.id]
+        assert await client.count(filter_) == {"count": 1}
+    await client.say("CLOSE", "q")
+    async with bridge.client() as reader:
+        await authenticated(bridge, reader, "eve", "full")
+        for filter_ in filters[1:]:
+            assert await reader.ids(filter_) == [mine.id, note.id]
+        assert await reader.ids({"kinds": [1059]}) == [mine.id]
+        assert await reader.ids({"authors": [others.pubkey]}) == []
+        assert await reader.count({"kinds": [1059]}) == {"count": 1}
+        assert await client.stored({"kinds": [1, 1059]}, name="open") == [as_object(note)]
+        assert len(await reader.stored({"kinds": [1, 1059]}, name="open")) == 2
+        await reader.say("CLOSE", "q")
+        told = bridge.wrapped_for("full", at=now), bridge.wrapped_for("known", at=now), bridge.ghost_says(1, "last")
+        await bridge.deliver(*told)
+        assert [(await reader.hear())[2]["id"] for _ in range(2)] == [told[0].id, told[2].id]
+        assert (await client.hear())[2]["id"] == told[2].id
+
+
+EVENTS = [
+    said(name, kind, str(n), *tags, at=1_700_000_000 + n % 5)
+    for n, (name, kind, tags) in enumerate(
+        product("ab", (1, 7, 30023), ((), (("t", "x"),), (("t", "y"), ("e", "ab" * 32)), (("e", "cd" * 32), ("t",))))
+    )
+]
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data())
+def test_live_matches_what_a_naive_filter_does(data: st.DataObject) -> None:
+    objects = [as_object(event) for event in EVENTS]
+    dice = data.draw(st.randoms(use_true_random=False))
+    asked = [[some_filter(dice, objects) for _ in range(dice.randint(1, 2))] for _ in range(5)]
+    live = Live(lambda _: True)
+    told: list[list[str]] = [[] for _ in asked]
+    subscriptions = [
+        Subscription(tuple(map(parse_filter, filters)), partial(_note, told[n])) for n, filters in enumerate(asked)
+    ]
+    for subscription in subscriptions:
+        live.add(subscription)
+    for event in EVENTS:
+        live.publish(event, b"")
+    for filters, ids in zip(asked, told, strict=True):
+        assert ids == [o["id"] for o in objects if any(naive(filter_, o) for filter_ in filters)]
+    for subscription in subscriptions:
+        live.remove(subscription)
+    live.publish(EVENTS[0], b"")
+    assert live.values == 0
+
+
+def _note(ids: list[str], event: Event, _: bytes) -> None:
+    ids.append(event.id)
 
 
 async def test_closed_and_replaced_subscriptions_are_silent(bridge: World, client: Client) -> None:
