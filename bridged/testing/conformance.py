@@ -208,8 +208,10 @@ class Conformance:
         said = await stage.play(self.samples()[0])
         for kind in ("Post", "React", "Repost"):
             for each in (s for s in said if s.kind == kind):
-                for activity, part in self._read_back(stage, each):
-                    assert type(activity.act).__name__ == kind
+                read = self._read_back(stage, each)
+                same = [(activity, part) for activity, part in read if type(activity.act).__name__ == kind]
+                assert len(same) >= min(1, len(read)), "beside the thing itself, a network may ask leave for it"
+                for activity, part in same:
                     assert activity.actor == each.view.actor.ref
                     assert self.adapter.capabilities.ids == "server" or activity.ref == part.ref
         first = next(s for s in said if s.kind == "Post")
@@ -228,8 +230,8 @@ class Conformance:
         for each in await stage.play(self.samples()[0]):
             if each.kind == "Post":
                 for activity, _ in self._read_back(stage, each):
-                    assert isinstance(activity.act, Post)
-                    assert activity.mark or activity.act.body.mark
+                    if isinstance(activity.act, Post):
+                        assert activity.mark or activity.act.body.mark
 
     async def test_own_copies_that_come_back_are_dropped(self, stage: Stage) -> None:
         said = [s for s in await stage.play(self.samples()[0]) if s.kind == "Post"]
