@@ -9,7 +9,7 @@ import regex
 
 from adapters.nostr.nip19 import URI_SCHEME
 from adapters.nostr.text import AFTER_WORD, VIEWER, is_event, same_address
-from bridged.api import Piece, Ref, Section, SpanKind, Text, blocks, paragraphs, pieces, web_url
+from bridged.api import ATOMS, Piece, Ref, Section, SpanKind, Text, blocks, paragraphs, pieces, web_url
 
 _TICKS: Final = re.compile("`+")
 # Signs that mean something to Markdown wherever they stand; `_` does not between the letters of a word.
@@ -19,7 +19,7 @@ _LEADING: Final = re.compile(r"(?m)^([ \t]*)(?:([-+=>]|#(?=#{0,5}(?:[ \t]|$)))|(
 _EDGES: Final = re.compile(r"(\s*)(.*?)(\s*)", re.DOTALL)
 _STYLES: Final[tuple[tuple[SpanKind, str], ...]] = (("bold", "**"), ("italic", "_"), ("strike", "~~"), ("code", "`"))
 _PUNCTUATION: Final = regex.compile(r"[\p{P}\p{S}]")
-_BEFORE_WORD: Final = re.compile(r"[\w/:.=&#＃@`·・\u200c\u200d-]")
+_BEFORE_WORD: Final = re.compile(r"(?:^|.*[\s(\[{\"'“‘«])\Z", re.DOTALL)
 
 
 def to_markdown(text: Text, account: Callable[[Ref], str | None]) -> str:
@@ -36,6 +36,7 @@ class _Writer:
     def __init__(self, text: Text, account: Callable[[Ref], str | None]) -> None:
         self._text = text
         self._account = account
+        self._atoms_end = {span.end for span in text.spans if span.kind in ATOMS}
 
     def sections(self, sections: Iterable[Section]) -> str:
         out = ""
@@ -68,7 +69,7 @@ class _Writer:
     def _styled(self, run: Sequence[Piece], styles: Sequence[tuple[SpanKind, str]], before: str, after: str) -> str:
         """The pieces with their styles, outermost first; `before` and `after` are what stands beside them."""
         if not styles:
-            return "".join(self._piece(piece) for piece in run)
+            return self._pieces(run)
         (style, mark), *inner = styles
         groups = [(on, list(group)) for on, group in groupby(run, key=lambda piece: style in piece.styles)]
         out = ""
@@ -85,11 +86,18 @@ class _Writer:
     def _code(self, run: Sequence[Piece]) -> str:
         letters = self._text.plain[run[0].start : run[-1].end]
         if any(piece.atom for piece in run) or not letters.strip():
-            return "".join(self._piece(piece) for piece in run)
+            return self._pieces(run)
         letters = " ".join(letters.split("\n"))
         fence = "`" * (_longest_ticks(letters) + 1)
         edge = " " if letters[0] in "` " or letters[-1] in "` " else ""
         return f"{fence}{edge}{letters}{edge}{fence}"
+
+    def _pieces(self, run: Iterable[Piece]) -> str:
+        out = ""
+        for piece in run:
+            written = self._piece(piece)
+            out += written[1:] if written[:1] == out[-1:] == " " and piece.atom else written
+        return out
 
     def _piece(self, piece: Piece) -> str:
         letters = self._text.plain[piece.start : piece.end]
@@ -114,8 +122,8 @@ class _Writer:
     def _word(self, written: str, piece: Piece) -> str:
         """Something that readers find by its letters, kept apart from what would run into it."""
         plain = self._text.plain
-        before = " " if _BEFORE_WORD.match(plain[max(0, piece.start - 1) : piece.start]) else ""
-        return before + written + ("" if AFTER_WORD.match(plain, piece.end) else " ")
+        apart = piece.start not in self._atoms_end and _BEFORE_WORD.match(plain[max(0, piece.start - 1) : piece.start])
+        return ("" if apart else " ") + written + ("" if AFTER_WORD.match(plain, piece.end) else " ")
 
 
 def _marked(written: str, mark: str, before: str, after: str) -> str:
