@@ -64,7 +64,7 @@ def markdown(text: Text, view: View, home: Home) -> str:
 
 def _linked(text: Text, view: View, home: Home) -> Text:
     """The text with its links to what stands here pointing there: to events, and to accounts as mentions."""
-    targets: dict[Ref | str, str] = {}
+    shown: dict[int, str] = {}
     spans: list[Span] = []
     for span in text.spans:
         there = view.links.get(span.target) if span.kind == "link" and isinstance(span.target, str) else None
@@ -73,13 +73,13 @@ def _linked(text: Text, view: View, home: Home) -> Text:
         elif isinstance(there, There) and there.ref is not None and isinstance(span.target, str):
             link = VIEWER + event_uri(there, view, home).removeprefix(nip19.URI_SCHEME)
             if same_address(text.plain[span.start : span.end], span.target):
-                targets[link] = link
+                shown[span.start] = link
             spans.append(replace(span, target=link))
         else:
             spans.append(span)
 
     def letters(span: Span, _: str) -> str | None:
-        return targets.get(span.target) if span.kind == "link" and span.target is not None else None
+        return shown.get(span.start) if span.kind == "link" else None
 
     return rewrite(Text(text.plain, tuple(spans)), letters)
 
