@@ -325,7 +325,7 @@ async def test_newly_heard_accounts_are_asked_for_and_what_stays_is_left_alone()
         while True:
             frame = await client.expect("REQ")
             asked.append(frame)
-            authors = {author for filter_ in frame[2:] for author in filter_["authors"]}
+            authors = {author for filter_ in frame[2:] for author in filter_.get("authors", ())}
             if ALICE in authors:
                 await client.event(frame[1], first)
             if BOB in authors:
