@@ -78,14 +78,15 @@ class Threads:
 
         Raises Unreachable when somewhere no answer came and nobody else knew it.
         """
+        meant = [self.core.adapters[other].parse(text) for other in sorted(self.core.others(network))]
+        refs = [ref for ref in meant if ref is not None]
+        if not refs:
+            return None
         if self._searches.locked():
             raise Unreachable("too many searches at once")
         silent = False
         async with self._searches:
-            for other in sorted(self.core.others(network)):
-                ref = self.core.adapters[other].parse(text)
-                if ref is None:
-                    continue
+            for ref in refs:
                 try:
                     async with asyncio.timeout(SEARCH):
                         found = await self._stands(ref, network)

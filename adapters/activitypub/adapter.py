@@ -15,8 +15,7 @@ from adapters.activitypub.delivery import deliver
 from adapters.activitypub.encode import ACTS, Encoder
 from adapters.activitypub.inbox import Inbox
 from adapters.activitypub.pages import Pages
-from adapters.activitypub.posts import audience_of
-from adapters.activitypub.shapes import POST_TYPES, ident, idents, same_origin, types
+from adapters.activitypub.reader import Reader
 from adapters.activitypub.signatures import RsaKey
 from adapters.activitypub.signer import Signer
 from bridged.api import (
@@ -107,22 +106,14 @@ class ActivityPub:
         return await self._ready.client.account(ref.id)
 
     async def fetch(self, ref: Ref) -> Sequence[Envelope]:
-        found = await self._ready.client.at_home(ref.id)
-        if found is None or not types(found.document) & POST_TYPES:
-            return []
-        owners = idents(found.document.get("attributedTo"))
-        if not owners or not same_origin(owners[0], found.url):
-            return []
-        if audience_of(found.document) not in ("public", "unlisted"):
-            return []
-        said = ident(found.document)
-        return [Envelope(self.network, said, found.body, "fetch", ids.native(owners[0]), self._host.now())]
+        found = await self._ready.reader.post(ref.id)
+        return [found] if found else []
 
     async def answers(self, ref: Ref) -> Sequence[Envelope]:
-        return ()
+        return await self._ready.reader.answers(ref.id)
 
     async def recent(self, ref: Ref) -> Sequence[Envelope]:
-        return ()
+        return await self._ready.reader.recent(ref.id)
 
     def hints(self) -> Sequence[str]:
         site = self._host.site
@@ -167,6 +158,7 @@ class _Started:
     def __init__(self, host: Host, urls: ids.Urls, key: RsaKey, instance_name: str) -> None:
         self.signer = Signer(host, key)
         self.client = Client(host, urls, self.signer)
+        self.reader = Reader(host, self.client)
         self.encoder = Encoder(urls, host.site.domain, key.public_pem)
         inbox = Inbox(host, urls, self.client)
         self.pages = Pages(host, urls, inbox, key.public_pem, instance_name)

@@ -15,7 +15,7 @@ _MEND = (
 
 
 async def findings(host: Host, urls: Urls) -> Sequence[Finding]:
-    """WebFinger of the bot as another server would ask for it, the actor it leads to, and NodeInfo."""
+    """WebFinger of the bot as another server would ask for it, host-meta, the actor it leads to, and NodeInfo."""
     site = host.site
     resource = f"acct:{site.bot}@{site.domain}"
     # Others know only the domain: where base_url is elsewhere, the domain must send them on.
@@ -26,11 +26,13 @@ async def findings(host: Host, urls: Urls) -> Sequence[Finding]:
     looped = urls.bot in named and text((found or {}).get("subject")) == resource
     if found is not None and not looped:
         said = f"the answer for {resource} does not lead to {urls.bot}"
+    meta, meta_said = await _read(host, f"{start}/.well-known/host-meta.json")
     actor, actor_said = await _read(host, urls.bot)
     right = actor is not None and actor.get("id") == urls.bot
     info, info_said = await _read(host, f"{urls.base}/.well-known/nodeinfo")
     return (
         Finding("ActivityPub WebFinger", looped, f"{resource} found" if looped else said, "" if looped else _MEND),
+        Finding("host-meta", meta is not None, meta_said, "" if meta else _MEND),
         Finding("ActivityPub actor", right, urls.bot if right else actor_said, "" if right else _MEND),
         Finding("NodeInfo", info is not None, info_said, "" if info else _MEND),
     )

@@ -1,8 +1,9 @@
 """Reading other servers: documents, keys of actors, WebFinger. The instance actor signs every fetch."""
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from urllib.parse import quote, urldefrag
 
 from adapters.activitypub import tables
@@ -30,8 +31,12 @@ MAX_JRD = 1 << 16
 MAX_KEYS = 8
 MAX_FETCHES = 64
 """Fetches at once: strangers can make us fetch, so they share this."""
+MAX_AT_HOST = 4
+"""Fetches at once from one host: one that is slow must not hold up all the others."""
 MAX_WAITING = 512
 """Fetches that may wait for their turn; beyond that, senders are asked to come back."""
+MAX_WAITING_AT_HOST = 64
+"""Those of them that may be for one host."""
 REFETCH_AFTER = 60.0
 """Seconds between two looks at one actor for one key that we do not find to fit."""
 _MAX_REFETCHED = 10_000
@@ -48,6 +53,14 @@ class Found:
     body: bytes
 
 
+@dataclass(slots=True)
+class _Gate:
+    """Who fetches from one host, and who waits to."""
+
+    free: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_AT_HOST))
+    waiting: int = 0
+
+
 class Client:
     """Look-ups at other servers. Nothing but Unreachable is raised, and nothing is concluded from that."""
 
@@ -57,6 +70,7 @@ class Client:
         self._signer = signer
         self._slots = asyncio.Semaphore(MAX_FETCHES)
         self._waiting = 0
+        self._gates: dict[str, _Gate] = {}
         self._running: dict[str, asyncio.Task[dict[str, str] | None]] = {}
         self._refetched: dict[str, float] = {}
 
@@ -191,11 +205,8 @@ class Client:
             return self._signer.headers(scheme, self._urls.instance, method, target, None) if scheme else {}
 
         accept = _ACCEPT if scheme else "application/jrd+json, application/json"
-        if self._waiting >= MAX_WAITING:
-            raise Unreachable("too_many_fetches")
-        self._waiting += 1
         try:
-            async with self._slots:
+            async with self._turn(url):
                 response = await self._host.http.get(
                     url,
                     headers={"Accept": accept},
@@ -206,11 +217,28 @@ class Client:
             return None
         except EgressFailed as failed:
             raise Unreachable(failed.why) from None
-        finally:
-            self._waiting -= 1
         if response.status >= 500 or response.status in _TRANSIENT:
             raise Unreachable(f"http_{response.status}")
         return response
+
+    @asynccontextmanager
+    async def _turn(self, url: str) -> AsyncGenerator[None]:
+        """One of the slots, once its host has one free: those who wait for a host hold none. Raises Unreachable."""
+        server = origin(url)
+        gate = self._gates.get(server) or _Gate()
+        if self._waiting >= MAX_WAITING or gate.waiting >= MAX_WAITING_AT_HOST:
+            raise Unreachable("too_many_fetches")
+        self._gates[server] = gate
+        self._waiting += 1
+        gate.waiting += 1
+        try:
+            async with gate.free, self._slots:
+                yield
+        finally:
+            self._waiting -= 1
+            gate.waiting -= 1
+            if not gate.waiting:
+                self._gates.pop(server, None)
 
     def _fetched(self, actor: str, task: asyncio.Task[dict[str, str] | None]) -> None:
         self._running.pop(actor, None)

@@ -1,7 +1,7 @@
 """Documents we serve: actors, collections, tombstones, WebFinger, NodeInfo. Pure."""
 
 import html
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -60,6 +60,7 @@ CONTEXT: Sequence[Any] = (
     },
 )
 
+JRD_TYPE = "application/jrd+json"
 NODEINFO_VERSIONS = ("2.0", "2.1")
 
 
@@ -74,6 +75,14 @@ def url_links(web: str, canonical: str) -> list[Document]:
     if canonical and canonical != web:
         links.append({"type": "Link", "rel": "canonical", "href": canonical})
     return links
+
+
+def replies_of(post: str) -> Document:
+    """The `replies` of one of our posts. The first page is there, and empty: without it, every server that the post
+    is sent to would come back at once to read it."""
+    url = f"{post}/replies"
+    first: Document = {"type": "CollectionPage", "partOf": url, "next": f"{url}?page=1", "items": []}
+    return {"id": url, "type": "Collection", "first": first}
 
 
 def with_plain_url(served: bytes) -> bytes:
@@ -178,35 +187,58 @@ def create_of(note: Mapping[str, Any], urls: Urls) -> Document:
     }
 
 
-def collection_document(url: str, total: int, first: str = "page=true") -> Document:
-    """An OrderedCollection whose members are read page by page, without its @context."""
-    return {"id": url, "type": "OrderedCollection", "totalItems": total, "first": f"{url}?{first}"}
+def collection_document(url: str, total: int, first: str, kind: str = "OrderedCollection") -> Document:
+    """A collection whose members are read page by page from the query `first` on, without its @context."""
+    return {"id": url, "type": kind, "totalItems": total, "first": f"{url}?{first}"}
 
 
-def page_document(url: str, query: str, items: list[Any], following: str) -> Document:
+def page_document(
+    url: str, query: str, items: Sequence[Any], following: str, kind: str = "OrderedCollection"
+) -> Document:
     """One page of the collection at `url`; `following` is the query of the next page, "" on the last."""
-    document: Document = {
-        "id": f"{url}?{query}",
-        "type": "OrderedCollectionPage",
-        "partOf": url,
-        "orderedItems": items,
-    }
+    document: Document = {"id": f"{url}?{query}", "type": f"{kind}Page", "partOf": url, _members(kind): items}
     if following:
         document["next"] = f"{url}?{following}"
     return document
 
 
-def resource_descriptor(subject: str, actor: str, profile: str) -> Document:
-    """The WebFinger answer for an actor (RFC 7033 §4.4)."""
-    aliases = list(dict.fromkeys((actor, profile)))
+def whole_collection(url: str, items: Sequence[Any], kind: str = "OrderedCollection") -> Document:
+    """A collection without pages, without its @context."""
+    return {"id": url, "type": kind, "totalItems": len(items), _members(kind): items}
+
+
+def resource_descriptor(subject: str, actor: str, profile: str, avatar: str, rels: Collection[str]) -> Document:
+    """The WebFinger answer for an actor (RFC 7033 §4.4), with the links of `rels` alone if there are any (§4.3)."""
+    links: list[Document] = [
+        {"rel": "self", "type": AS2_TYPE, "href": actor},
+        {"rel": "http://webfinger.net/rel/profile-page", "type": "text/html", "href": profile},
+    ]
+    if origin(avatar):
+        links.append({"rel": "http://webfinger.net/rel/avatar", "href": avatar})
     return {
         "subject": subject,
-        "aliases": aliases,
-        "links": [
-            {"rel": "self", "type": AS2_TYPE, "href": actor},
-            {"rel": "http://webfinger.net/rel/profile-page", "type": "text/html", "href": profile},
-        ],
+        "aliases": list(dict.fromkeys((actor, profile))),
+        "links": [link for link in links if not rels or link["rel"] in rels],
     }
+
+
+def host_meta(base: str) -> Document:
+    """Where WebFinger is asked (RFC 6415), as JSON."""
+    return {"links": [{"rel": "lrdd", "type": JRD_TYPE, "template": _lrdd(base)}]}
+
+
+def host_meta_xrd(base: str) -> bytes:
+    """The same as XRD 1.0."""
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        '<XRD xmlns="http://docs.oasis-open.org/ns/xri/xrd-1.0">\n'
+        f'  <Link rel="lrdd" type="{JRD_TYPE}" template="{html.escape(_lrdd(base))}"/>\n'
+        "</XRD>\n"
+    ).encode()
+
+
+def _lrdd(base: str) -> str:
+    return f"{base}/.well-known/webfinger?resource={{uri}}"
 
 
 def nodeinfo_links(base: str) -> Document:
@@ -222,8 +254,8 @@ def nodeinfo_links(base: str) -> Document:
     }
 
 
-def nodeinfo(schema: str, version: str, name: str, users: int, posts: int) -> Document:
-    """NodeInfo in schema 2.0 or 2.1."""
+def nodeinfo(schema: str, version: str, name: str, description: str, users: int, posts: int) -> Document:
+    """NodeInfo in schema 2.0 or 2.1. Nobody is at home here, so nobody can register."""
     return {
         "version": schema,
         "software": {"name": "bridged", "version": version},
@@ -231,8 +263,12 @@ def nodeinfo(schema: str, version: str, name: str, users: int, posts: int) -> Do
         "services": {"inbound": [], "outbound": []},
         "openRegistrations": False,
         "usage": {"users": {"total": users}, "localPosts": posts},
-        "metadata": {"nodeName": name},
+        "metadata": {"nodeName": name, "nodeDescription": description},
     }
+
+
+def _members(kind: str) -> str:
+    return "orderedItems" if kind == "OrderedCollection" else "items"
 
 
 def _nobody(_: Ref) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from adapters.activitypub import polls, quotes
-from adapters.activitypub.documents import Document, emojis_in, hashtag, url_links
+from adapters.activitypub.documents import Document, emojis_in, hashtag, replies_of, url_links
 from adapters.activitypub.html import to_html
 from adapters.activitypub.ids import NETWORK, Urls, collection
 from adapters.activitypub.media import attachment
@@ -113,7 +113,7 @@ def note(body: PostBody, view: View, urls: Urls, domain: str) -> tuple[Document,
     if len(document["attachment"]) < len(body.media):
         losses.append("a file that is not on the web is left out")
     document["interactionPolicy"] = quotes.POLICY
-    document["replies"] = f"{url}/replies"
+    document["replies"] = replies_of(url)
     return document, losses
 
 

@@ -38,7 +38,7 @@ def build(core: Core, ready: Callable[[], bool]) -> web.Application:
 
 
 def _without_clashes(sets: Iterable[tuple[str, Iterable[web.RouteDef]]]) -> list[web.RouteDef]:
-    """All routes in order, unless two owners claim the same method and path."""
+    """All routes in order, those for any path last, unless two owners claim the same method and path."""
     taken: dict[tuple[str, str], str] = {}
     found: list[web.RouteDef] = []
     for owner, routes in sets:
@@ -58,7 +58,8 @@ def _without_clashes(sets: Iterable[tuple[str, Iterable[web.RouteDef]]]) -> list
                 )
             taken[method, path] = owner
             found.append(route)
-    return found
+    # what takes any path at all must not take it from those who name theirs
+    return sorted(found, key=lambda route: route.path.startswith("/{"))
 
 
 @web.middleware

@@ -5,9 +5,11 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from adapters.activitypub.adapter import ActivityPub, Config
-from bridged.api import Heard
+from bridged.api import HOME as BRIDGE
+from bridged.api import Account, Heard, Ref
 from tests.unit.activitypub.door import Door
-from tests.unit.activitypub.fake import FakeHost
+from tests.unit.activitypub.fake import BOT, FakeHost
+from tests.unit.activitypub.site import Site
 
 
 @pytest.fixture
@@ -19,3 +21,15 @@ async def door():
     app.add_routes(adapter.routes())
     async with TestClient(TestServer(app)) as client:
         yield Door(host, adapter, client)
+
+
+@pytest.fixture
+async def site():
+    host = FakeHost()
+    host.ghosts[BOT.ref.id] = (BOT, Account(Ref(BRIDGE, "bot"), "bridge", name="The bridge", bot=True))
+    adapter = ActivityPub(Config(), host)
+    await adapter.start()
+    app = web.Application()
+    app.add_routes(adapter.routes())
+    async with TestClient(TestServer(app)) as client:
+        yield Site(host, adapter, client)

@@ -95,6 +95,11 @@ class FakeHost:
         self.copies: dict[str, Copy] = {}
         self.outbox: list[Copy] = []
         self.followed_by: list[Ref] = []
+        self.pins: list[Copy] = []
+        self.replies: dict[str, list[Ref]] = {}
+        self.places: dict[str, Any] = {}
+        self.brought: list[str] = []
+        self.reads = 0
         self._engine = sa.create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
         tables.actors.metadata.create_all(self._engine)
 
@@ -122,6 +127,7 @@ class FakeHost:
         return rsa_key("bridge").private_pem()
 
     async def ghost(self, ref: Ref) -> tuple[Ghost, Account] | None:
+        self.reads += 1
         return self.ghosts.get(ref.id)
 
     async def ghost_gone(self, ref: Ref) -> bool:
@@ -137,21 +143,41 @@ class FakeHost:
         return found
 
     async def copy(self, ref: Ref) -> Copy | None:
+        self.reads += 1
         return self.copies.get(ref.id)
 
     async def copies_by(
         self, ghost: Ghost, acts: Iterable[str], limit: int, before: int | None = None
     ) -> list[tuple[int, Copy]]:
+        self.reads += 1
         numbered = [*enumerate(self.outbox, 1)][::-1]
         return [item for item in numbered if before is None or item[0] < before][:limit]
 
     async def followers(self, ghost: Ghost, limit: int, offset: int = 0) -> tuple[int, list[Ref]]:
+        self.reads += 1
         return len(self.followed_by), self.followed_by[offset : offset + limit]
 
     async def following(self, ghost: Ghost, limit: int, offset: int = 0) -> tuple[int, list[Ref]]:
         return 0, []
 
+    async def pinned(self, ghost: Ghost) -> list[Copy]:
+        self.reads += 1
+        return self.pins
+
+    async def answers(self, ref: Ref, limit: int, offset: int = 0) -> tuple[int, list[Ref]]:
+        self.reads += 1
+        found = self.replies.get(ref.id, [])
+        return len(found), found[offset : offset + limit]
+
+    async def bring(self, text: str) -> Ref | None:
+        self.brought.append(text)
+        found = self.places.get(text)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
     async def counts(self) -> Mapping[str, int]:
+        self.reads += 1
         return {"ghosts": 3, "posts": 14}
 
     def refused(self, reason: str) -> None:

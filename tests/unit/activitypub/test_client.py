@@ -304,9 +304,10 @@ async def test_check_follows_our_own_loop(host: FakeHost, adapter: ActivityPub):
     jrd(host, "bridge@bridge.test", bot)
     host.http.serve(bot, {"id": bot})
     host.http.serve(f"{BASE}/.well-known/nodeinfo", {"links": []}, kind="application/json")
+    host.http.serve(f"{BASE}/.well-known/host-meta.json", {"links": []}, kind="application/json")
     assert all(finding.ok for finding in await adapter.check())
     jrd(host, "bridge@bridge.test", "https://other.test/bot")
-    assert [finding.ok for finding in await adapter.check()] == [False, True, True]
+    assert [finding.ok for finding in await adapter.check()] == [False, True, True, True]
 
 
 async def test_tables_keep_within_their_bounds(host: FakeHost, monkeypatch: pytest.MonkeyPatch):

@@ -1,149 +1,13 @@
 """What we serve, from outside."""
 
-import json
 from dataclasses import replace
-from typing import Any
+from email.utils import formatdate
 
 import pytest
-from aiohttp import ClientResponse, web
-from aiohttp.test_utils import TestClient, TestServer
 
-from adapters.activitypub.adapter import ActivityPub, Config
-from bridged.api import (
-    HOME as BRIDGE,
-)
-from bridged.api import (
-    Account,
-    Activity,
-    Copy,
-    Ghost,
-    Post,
-    PostBody,
-    Profile,
-    Ref,
-    Repost,
-    Text,
-    There,
-    Unreachable,
-    View,
-)
-from tests.unit.activitypub.fake import AS2, BASE, BOT, GHOST, HOME, NOW, PUBLIC, FakeHost
-from tests.vectors import vectors
-
-ACTOR = f"/users/nostr/{'ab' * 32}"
-
-
-class Site:
-    def __init__(self, host: FakeHost, adapter: ActivityPub, client: TestClient[Any, Any]) -> None:
-        self.host, self.adapter, self.client = host, adapter, client
-
-    async def get(self, path: str, accept: str = AS2, **headers: str) -> tuple[ClientResponse, Any]:
-        wanted = {"Accept": accept, **headers}
-        async with self.client.get(path, headers=wanted, allow_redirects=False) as response:
-            body = await response.read()
-            return response, json.loads(body) if body and body.startswith(b"{") else body
-
-    def post(self, number: int) -> Copy:
-        ref = Ref("nostr", f"{number:064x}")
-        post = Post(PostBody(ref, HOME.ref, Text(f"post {number}"), NOW, url="https://njump.example/x"))
-        return self._said(ref, post)
-
-    def repost(self, number: int) -> Copy:
-        target = Ref("activitypub", "https://peer.test/notes/1")
-        there = {target: There(target, target, Ref("activitypub", "https://peer.test/users/bob"))}
-        return self._said(Ref("nostr", f"{number:064x}"), Repost(target), there=there)
-
-    def _said(self, ref: Ref, act: Any, **more: Any) -> Copy:
-        out = self.adapter.encode(Activity(ref, HOME.ref, NOW, act), View(NOW, GHOST, HOME, **more))
-        part = out.parts[0]
-        copy = Copy(ref, "activitypub", 0, part.ref, part.served)
-        assert part.ref is not None
-        self.host.copies[part.ref.id] = copy
-        self.host.outbox.append(copy)
-        return copy
-
-
-@pytest.fixture
-async def site():
-    host = FakeHost()
-    host.ghosts[BOT.ref.id] = (BOT, Account(Ref(BRIDGE, "bot"), "bridge", name="The bridge", bot=True))
-    adapter = ActivityPub(Config(), host)
-    await adapter.start()
-    app = web.Application()
-    app.add_routes(adapter.routes())
-    async with TestClient(TestServer(app)) as client:
-        yield Site(host, adapter, client)
-
-
-def webfinger(resource: str) -> str:
-    return f"/.well-known/webfinger?resource={resource}"
-
-
-@pytest.mark.parametrize(
-    "resource", [f"acct:{HOME.handle}@bridge.test", f"acct:{HOME.handle.upper()}@BRIDGE.test", GHOST.ref.id]
-)
-async def test_webfinger_finds_a_ghost(site: Site, resource: str):
-    response, document = await site.get(webfinger(resource))
-    assert response.status == 200
-    assert response.content_type == "application/jrd+json"
-    assert response.headers["Access-Control-Allow-Origin"] == "*"
-    assert document["subject"] == f"acct:{HOME.handle}@bridge.test"
-    assert {"rel": "self", "type": AS2, "href": GHOST.ref.id} in document["links"]
-
-
-async def test_webfinger_makes_a_ghost_by_the_name_on_its_own_network(site: Site):
-    ghost = Ghost(Ref("nostr", "cd" * 32), Ref("activitypub", f"{BASE}/users/nostr/cd"), "new_at_nostr.example")
-    site.host.elsewhere["new@nostr.example"] = (ghost, replace(HOME, ref=ghost.owner))
-    response, document = await site.get(webfinger("acct:new_at_nostr.example@bridge.test"))
-    assert response.status == 200
-    assert document["links"][0]["href"] == ghost.ref.id
-
-
-async def test_webfinger_finds_the_instance_actor_and_the_bot(site: Site):
-    _, instance = await site.get(webfinger("acct:bridge.test@bridge.test"))
-    assert instance["links"][0]["href"] == f"{BASE}/actor"
-    _, bot = await site.get(webfinger("acct:bridge@bridge.test"))
-    assert bot["links"][0]["href"] == BOT.ref.id
-
-
-@pytest.mark.parametrize(
-    ("resource", "status"),
-    [
-        ("", 400),
-        ("acct:nobody@bridge.test", 404),
-        (f"acct:{HOME.handle}@elsewhere.test", 404),
-        ("https://elsewhere.test/users/x", 404),
-        (f"{BASE}/users/nostr/nobody", 404),
-        ("acct:a@b@c", 404),
-        ("mailto:x", 404),
-    ],
-)
-async def test_webfinger_of_nobody(site: Site, resource: str, status: int):
-    response, _ = await site.get(webfinger(resource))
-    assert response.status == status
-
-
-async def test_webfinger_asks_to_come_back_when_nothing_was_learnt(site: Site):
-    site.host.elsewhere["new@down.example"] = Unreachable("down")
-    response, _ = await site.get(webfinger("acct:new_at_down.example@bridge.test"))
-    assert response.status == 503
-    assert int(response.headers["Retry-After"]) > 0
-
-
-async def test_nodeinfo_follows_its_schema(site: Site):
-    _, links = await site.get("/.well-known/nodeinfo")
-    assert len(links["links"]) == 2
-    for link in links["links"]:
-        response, document = await site.get(link["href"].removeprefix(BASE))
-        version = link["href"][-3:]
-        assert response.status == 200
-        schema = json.loads((vectors() / "activitypub" / "nodeinfo" / f"{version}_schema.json").read_text())
-        assert set(document) == set(schema["required"])
-        assert document["version"] == version
-        assert document["usage"] == {"users": {"total": 3}, "localPosts": 14}
-        assert document["software"] == {"name": "bridged", "version": "1.2.3"}
-    response, _ = await site.get("/nodeinfo/1.0")
-    assert response.status == 404
+from bridged.api import Activity, Copy, Media, Post, PostBody, Profile, Ref, Text, View
+from tests.unit.activitypub.fake import AS2, BASE, BOT, GHOST, HOME, NOW, PUBLIC
+from tests.unit.activitypub.site import ACTOR, BROWSER, Site
 
 
 async def test_actor_is_served(site: Site):
@@ -157,6 +21,8 @@ async def test_actor_is_served(site: Site):
     assert actor["publicKey"]["publicKeyPem"].startswith("-----BEGIN PUBLIC KEY-----")
     for name in ("inbox", "outbox", "followers", "following"):
         assert actor[name] == f"{GHOST.ref.id}/{name}"
+    assert actor["featured"] == f"{GHOST.ref.id}/collections/featured"
+    assert actor["featuredTags"] == f"{GHOST.ref.id}/collections/tags"
     assert actor["url"] == [
         {"type": "Link", "mediaType": "text/html", "href": HOME.url},
         {"type": "Link", "rel": "canonical", "href": HOME.uri},
@@ -238,38 +104,83 @@ async def test_withdrawn_object_is_gone(site: Site):
         assert (response.status, document["type"], document["id"]) == (410, "Tombstone", f"{BASE}{path}")
 
 
-async def test_outbox_is_paged(site: Site):
-    for number in range(1, 46):
-        _ = site.repost(number) if number == 45 else site.post(number)
-    _, outbox = await site.get(f"{ACTOR}/outbox")
-    assert (outbox["type"], outbox["totalItems"]) == ("OrderedCollection", 45)
-    assert "orderedItems" not in outbox
-    url, pages, seen = outbox["first"], 0, []
-    while url:
-        _, page = await site.get(url.removeprefix(BASE))
-        assert page["id"] == url
-        assert (page["type"], page["partOf"]) == ("OrderedCollectionPage", outbox["id"])
-        assert len(page["orderedItems"]) <= 20
-        seen += page["orderedItems"]
-        url, pages = page.get("next"), pages + 1
-    assert pages == 3
-    assert len({item["id"] for item in seen}) == 45
-    assert seen[0]["type"] == "Announce"
-    assert all(item["type"] == "Create" and item["object"]["type"] == "Note" for item in seen[1:])
+@pytest.mark.parametrize(
+    ("accept", "form"),
+    [
+        ("", AS2),
+        ("*/*", AS2),
+        ("image/png", AS2),
+        ("application/json", AS2),
+        (f'{AS2}, application/ld+json; profile="https://www.w3.org/ns/activitystreams", text/html;q=0.1', AS2),
+        ('application/ld+json; profile="https://www.w3.org/ns/activitystreams", application/json', AS2),
+        (f"{AS2};q=0.5, application/ld+json", "application/ld+json"),
+        (f"text/html, {AS2}", AS2),
+        (f"text/html;q=0.9, {AS2};q=0.8", "text/html"),
+        (f"text/html, {AS2};q=0", "text/html"),
+        ("text/html;q=0, */*", AS2),
+        ("TEXT/HTML ; Q=0.5", "text/html"),
+        (f"text/html;q=x, {AS2};q=0.1", AS2),
+        (BROWSER, "text/html"),
+    ],
+)
+async def test_form_follows_the_weights_of_accept(site: Site, accept: str, form: str):
+    response, _ = await site.get(f"/users/bridge/{BOT.ref.id.rpartition('/')[2]}", accept)
+    assert (response.status, response.content_type) == (200, form)
 
 
-async def test_followers_are_paged(site: Site):
-    site.host.followed_by = [Ref("activitypub", f"https://peer.test/users/{n}") for n in range(41)]
-    _, followers = await site.get(f"{ACTOR}/followers")
-    assert (followers["totalItems"], followers["id"]) == (41, f"{GHOST.ref.id}/followers")
-    url, seen = followers["first"], []
-    while url:
-        _, page = await site.get(url.removeprefix(BASE))
-        seen += page["orderedItems"]
-        url = page.get("next")
-    assert seen == [ref.id for ref in site.host.followed_by]
-    for odd in ("0", "x", "99999999999999999"):
-        response, _ = await site.get(f"{ACTOR}/followers?page={odd}")
-        assert response.status == 404
-    _, following = await site.get(f"{ACTOR}/following")
-    assert following["totalItems"] == 0
+async def test_object_has_a_date_and_is_not_sent_again(site: Site):
+    copy = site.post(1)
+    assert copy.ref is not None
+    path = copy.ref.id.removeprefix(BASE)
+    response, _ = await site.get(path)
+    assert response.headers["Last-Modified"] == formatdate(NOW, usegmt=True)
+    assert "max-age=180" in response.headers["Cache-Control"]
+    again, body = await site.get(path, **{"If-Modified-Since": response.headers["Last-Modified"]})
+    assert (again.status, body) == (304, b"")
+    newer, _ = await site.get(path, **{"If-Modified-Since": formatdate(NOW - 1, usegmt=True)})
+    assert newer.status == 200
+    # a tag outranks a date
+    other, _ = await site.get(path, **{"If-None-Match": '"x"', "If-Modified-Since": response.headers["Last-Modified"]})
+    assert other.status == 200
+    any_tag, _ = await site.get(path, **{"If-None-Match": "*"})
+    assert any_tag.status == 304
+
+
+async def test_what_has_no_page_at_home_has_one_here(site: Site):
+    body = PostBody(
+        Ref("nostr", "77"),
+        HOME.ref,
+        Text("<script>alert(1)</script> & so on"),
+        NOW,
+        media=(Media("https://files.example/a.png", "image/png", alt='a "cat"'),),
+        uri="nostr:note1x",
+    )
+    out = site.adapter.encode(Activity(body.ref, HOME.ref, NOW, Post(body)), View(NOW, GHOST, HOME))
+    part = out.parts[0]
+    assert part.ref is not None
+    site.host.copies[part.ref.id] = Copy(body.ref, "activitypub", 0, part.ref, part.served)
+    response, page = await site.get(part.ref.id.removeprefix(BASE), BROWSER)
+    assert (response.status, response.content_type) == (200, "text/html")
+    assert f'<{part.ref.id}>; rel="alternate"' in response.headers["Link"]
+    said = page.decode()
+    assert "<script" not in said
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; so on" in said
+    for shown in ("nostr:note1x", "https://files.example/a.png", "a &quot;cat&quot;", GHOST.ref.id, "Bridged by"):
+        assert shown in said
+    assert "default-src 'none'" in response.headers["Content-Security-Policy"]
+    assert "<img" not in said
+
+
+async def test_bot_has_a_page_here(site: Site):
+    response, page = await site.get("/users/bridge/bot", BROWSER)
+    assert (response.status, response.content_type) == (200, "text/html")
+    assert b"@bridge@bridge.test" in page
+    response, _ = await site.get("/actor", BROWSER)
+    assert (response.status, response.headers["Location"]) == (303, BASE)
+
+
+async def test_browser_is_sent_from_a_repost_to_what_it_shows(site: Site):
+    copy = site.repost(9)
+    assert copy.ref is not None
+    response, _ = await site.get(copy.ref.id.removeprefix(BASE), BROWSER)
+    assert (response.status, response.headers["Location"]) == (303, "https://peer.test/notes/1")

@@ -6,7 +6,7 @@ from pathlib import Path
 FOLDER = Path(__file__).parents[3] / "adapters" / "activitypub"
 PURE = (
     "acts", "decode", "documents", "encode", "html", "html_out", "ids", "marks", "markup", "media", "notes", "polls",
-    "posts", "profiles", "quotes", "reading", "saying", "shapes", "texts", "times", "wanted",
+    "posts", "profiles", "quotes", "readable", "reading", "saying", "shapes", "texts", "times", "wanted",
 )  # fmt: skip
 
 
