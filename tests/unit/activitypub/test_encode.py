@@ -114,7 +114,7 @@ def test_every_term_said_is_declared():
         "content", "contentMap", "summary", "tag", "icon", "image", "attachment", "attributedTo", "inReplyTo", "width",
         "height", "inbox", "outbox", "followers", "following", "endpoints", "sharedInbox", "publicKey", "owner",
         "publicKeyPem", "preferredUsername", "en", "replies", "totalItems", "oneOf", "closed", "endTime", "instrument",
-        "duration",
+        "duration", "first", "next", "partOf", "items",
     }  # fmt: skip
     rich = body(
         "hi :x:", Span(3, 6, "emoji", "https://a.test/x.png"), quote=PARENT, warning="w", lang="en",
