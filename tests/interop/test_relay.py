@@ -42,4 +42,12 @@ def test_information_document_is_served(bridge: Bridge, world: World) -> None:
     status, headers, body = world.get(f"{bridge.base}/relay", "application/nostr+json")
     assert status == 200
     assert headers["content-type"].startswith("application/nostr+json")
-    assert {1, 9, 11, 42, 45} <= set(json.loads(body)["supported_nips"])
+    told = json.loads(body)
+    assert told["supported_nips"] == [1, 2, 9, 11, 13, 17, 40, 42, 45, 50, 62, 65, 70, 77]
+    assert told["pubkey"] == bridge.nip05("_")
+    assert told["limitation"]["restricted_writes"]
+
+
+def test_ghosts_notes_are_found_by_their_words(talk: Talk, nostr: Nostr, url: str) -> None:
+    found = nostr.fetch(url, search=f"ANSWER {talk.peer.host}", kinds=[1])
+    assert talk.event in found

@@ -112,4 +112,5 @@ async def main():
         print(json.dumps(out, ensure_ascii=False), flush=True)
 
 
-asyncio.run(main())
+if __name__ == "__main__":
+    asyncio.run(main())
