@@ -110,6 +110,31 @@ def trace(
 
 
 @app.command()
+def reports(
+    context: typer.Context,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, the newest.")] = 50,
+    json: AsJson = False,
+) -> int:
+    """What people complained about across networks."""
+    from bridged.cli import moderating
+
+    return moderating.reports(context.obj, limit, json)
+
+
+@app.command()
+def move(
+    context: typer.Context,
+    who: Who,
+    to: Annotated[str, typer.Argument(metavar="NETWORK:HANDLE", help="Their own account over there.")],
+    json: AsJson = False,
+) -> int:
+    """Send the followers of somebody's ghost to that person's own account, which must name the ghost as its alias."""
+    from bridged.cli import moderating
+
+    return moderating.move(context.obj, who, to, json)
+
+
+@app.command()
 def version(json: AsJson = False) -> int:
     """Say which version this is."""
     from bridged.cli.output import show

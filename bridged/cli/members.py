@@ -21,8 +21,8 @@ def add(file: Path, who: str, wait: float, as_json: bool) -> int:
     async def work(settings: Settings) -> int:
         async with opened(settings, mint=True) as daemon:
             core = daemon.core
-            network, name = _parts(core, who)
-            ref = await _found(core, network, name)
+            network, name = parts(core, who)
+            ref = await found(core, network, name)
 
             def unit(tx: Tx) -> tuple[bool, bool]:
                 if (ghost := identity.ghost_at(tx, ref)) is not None:
@@ -57,9 +57,9 @@ def remove(file: Path, who: str, as_json: bool) -> int:
     async def work(settings: Settings) -> int:
         async with opened(settings, mint=True) as daemon:
             core = daemon.core
-            network, name = _parts(core, who)
+            network, name = parts(core, who)
             ref = await core.store.read(lambda tx: _remembered(core, tx, network, name))
-            ref = ref or await _found(core, network, name)
+            ref = ref or await found(core, network, name)
 
             def unit(tx: Tx) -> None:
                 if (ghost := identity.ghost_at(tx, ref)) is not None:
@@ -81,14 +81,15 @@ def remove(file: Path, who: str, as_json: bool) -> int:
     return carry_out(file, work)
 
 
-def _parts(core: Core, who: str) -> tuple[str, str]:
+def parts(core: Core, who: str) -> tuple[str, str]:
+    """(network, handle) of an argument. Raises Failure."""
     network, colon, name = who.partition(":")
     if not colon or not name or network not in core.adapters:
         raise Failure(f"{who!r} is not NETWORK:HANDLE, with a NETWORK of {', '.join(sorted(core.adapters))}", USAGE)
     return network, name
 
 
-async def _found(core: Core, network: str, name: str) -> Ref:
+async def found(core: Core, network: str, name: str) -> Ref:
     """The account, as its home says now. Raises Failure."""
     # an id that names itself needs nobody's word, say a key that has said nothing yet
     named = core.adapters[network].parse(name)

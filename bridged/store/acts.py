@@ -154,6 +154,12 @@ def forestalled(tx: Tx, ref: Ref, actor: Ref) -> bool:
     )
 
 
+def latest(tx: Tx, kind: str, limit: int) -> list[Known]:
+    """The newest acts of a kind, newest first."""
+    rows = tx.execute(select(acts).where(acts.c.kind == kind).order_by(acts.c.at.desc(), acts.c.id).limit(limit))
+    return [_known(r) for r in rows]
+
+
 def origins_with_copies(tx: Tx, actor: Ref, network: str, limit: int) -> list[Known]:
     """Acts of an account that still have copies on a network, newest first; not those of the account itself."""
     here = (

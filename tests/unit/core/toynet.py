@@ -105,7 +105,10 @@ class Toy:
     async def fetch(self, ref: Ref) -> Sequence[Envelope]:
         return []
 
-    async def recent(self, account: Ref, limit: int) -> Sequence[Envelope]:
+    async def recent(self, ref: Ref) -> Sequence[Envelope]:
+        return []
+
+    async def answers(self, ref: Ref) -> Sequence[Envelope]:
         return []
 
     def hints(self) -> Sequence[str]:
