@@ -210,7 +210,9 @@ class Acting:
         return [unit]
 
     def _say(self, tx: Tx, activity: Activity, heard_at: float, channel: str, where: Mapping[str, str]) -> None:
-        core, act = self.core, activity.act
+        core = self.core
+        activity = resolve(tx, activity)  # once more: meanwhile it may have turned out what another bridge copied
+        act = activity.act
         if isinstance(act, Edit):
             known = acts.find(tx, act.body.ref)
             if known is None or not known.live or known.activity.actor != activity.actor:

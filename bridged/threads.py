@@ -9,7 +9,7 @@ from bridged.core import Core
 from bridged.ghosts import Ghosts
 from bridged.model import Activity, Post, Ref
 from bridged.policy import Facts, refuse
-from bridged.store import acts, identity, ledger
+from bridged.store import acts, identity, ledger, twins
 from bridged.store.engine import Tx
 from bridged.tell import tell, there_of
 from bridged.words import canonical, people_in, posts_in
@@ -31,15 +31,15 @@ class Budget:
 
 
 def resolve(tx: Tx, activity: Activity) -> Activity:
-    """`activity` with the refs of our ghosts and copies replaced by whom and what they stand for."""
+    """`activity` with the refs of ghosts and copies, ours and other bridges', replaced by what they stand for."""
 
     def person(ref: Ref) -> Ref:
         found = identity.ghost_at(tx, ref)
-        return found[0].owner if found else ref
+        return found[0].owner if found else twins.original(tx, ref) or ref
 
     def thing(ref: Ref) -> Ref:
         copy = acts.copy_at(tx, ref)
-        return copy.origin if copy else ref
+        return copy.origin if copy else twins.original(tx, ref) or ref
 
     return canonical(activity, person, thing)
 
@@ -70,8 +70,39 @@ class Threads:
         for ref in people_in(activity)[:PEOPLE]:
             if ref.network == network:
                 await self._native(ref)
-            else:
-                await self.ghosts.wanted(ref, network)
+            elif await self.ghosts.wanted(ref, network) is None:
+                await self._unmask(ref)
+
+    async def _unmask(self, ref: Ref) -> None:
+        """Whom another bridge's ghost stands for, so that a mention of it reaches them."""
+        try:
+            account = await self.ghosts.account(ref)
+        except Unreachable:
+            return
+        person = self._marked(account.mark, ref.network) if account else None
+        if person is not None:
+            await self.core.store.write(lambda tx: twins.put(tx, ref, person))
+
+    def _marked(self, mark: str, network: str) -> Ref | None:
+        """The ref that the mark of another bridge names, of any network but `network`."""
+        found = (a.parse(mark) for n, a in self.core.adapters.items() if mark and n != network)
+        return next((ref for ref in found if ref is not None), None)
+
+    async def _original(self, copy: Activity, budget: Budget) -> Ref | None:
+        """What another bridge's copy of a post is a copy of, if its author there is that author's ghost."""
+        assert isinstance(copy.act, Post)
+        ref = self._marked(copy.mark or copy.act.body.mark, copy.ref.network)
+        original = await self.known(ref, budget) if ref is not None else None
+        ghost = await self.ghosts.account(copy.actor) if original is not None else None
+        if original is None or ghost is None or self._marked(ghost.mark, copy.ref.network) != original.actor:
+            return None
+
+        def unit(tx: Tx) -> None:
+            twins.put(tx, copy.ref, original.ref)
+            twins.put(tx, copy.actor, original.actor)
+
+        await self.core.store.write(unit)
+        return original.ref
 
     async def found(self, text: str, network: str) -> Ref | None:
         """What a person means by `text`, at home on any other network, as it stands on `network`; see `Host.bring`.
@@ -154,6 +185,11 @@ class Threads:
             return
         activity = await self.known(ref, budget)
         if activity is None:
+            return
+        if activity.mark or (isinstance(activity.act, Post) and activity.act.body.mark):
+            original = await self._original(activity, budget)
+            if original is not None:
+                await self._bring_post(original, network, budget)
             return
         await self.show(activity, network, budget)
 

@@ -211,6 +211,15 @@ pages = Table(  # where posts are read by people, when that is not their id
     Column("id", Text, nullable=False),
 )
 
+twins = Table(  # posts and accounts that another bridge made, and of what
+    "twins",
+    metadata,
+    Column("network", String(64), primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("original_network", String(64), nullable=False),
+    Column("original_id", Text, nullable=False),
+)
+
 votes = Table(  # in polls that stand on more than one network; the latest of each voter counts
     "votes",
     metadata,

@@ -322,3 +322,41 @@ async def test_find_reads_what_was_recorded_of_new_acts(scene: Scene) -> None:
     known = await scene.bridge.read(lambda tx: acts.find(tx, scene.red.ref(asked)))
     assert known is not None
     assert known.activity.act.body.poll.options[0].name == "tea"  # type: ignore[union-attr]
+
+
+async def foreign_copy(scene: Scene) -> tuple[str, str]:
+    """(post on red, its copy on blue by another bridge): known to us only by its marks."""
+    original = scene.red.post("rita", "the original")
+    scene.blue.join("rita_elsewhere", mark="red://rita")
+    copy = scene.blue.post("rita_elsewhere", "the original", mark=f"red://{original.id}")
+    return original.id, copy.id
+
+
+async def test_answer_to_another_bridges_copy_is_an_answer_to_the_original(scene: Scene) -> None:
+    original, copy = await foreign_copy(scene)
+    await scene.bridge.hear(scene.blue.post("bob", "I agree", target=copy))
+    assert [(t.text, t.target) for t in scene.red.received("Post")] == [("I agree", original)]
+
+
+async def test_another_bridges_copy_is_believed_only_of_the_authors_ghost(scene: Scene) -> None:
+    original = scene.red.post("rita", "the original")
+    scene.blue.join("mallory", mark="red://alice")
+    copy = scene.blue.post("mallory", "a forgery", mark=f"red://{original.id}")
+    await scene.bridge.hear(scene.blue.post("bob", "I agree", target=copy.id))
+    assert [(t.text, t.target) for t in scene.red.received("Post")] == [("I agree", "")]
+
+
+async def test_copy_of_a_copy_is_never_made(scene: Scene) -> None:
+    _, copy = await foreign_copy(scene)
+    await scene.bridge.hear(scene.blue.said[copy])
+    await scene.bridge.hear(scene.blue.say("Repost", "bob", target=copy))
+    assert scene.red.received("Post") == []
+
+
+async def test_mention_of_another_bridges_ghost_reaches_the_person(scene: Scene) -> None:
+    await foreign_copy(scene)
+    post = scene.blue.post("bob", "hello rita", mentions=("rita_elsewhere",))
+    await scene.bridge.hear(post)
+    known = await scene.bridge.read(lambda tx: acts.find(tx, scene.blue.ref(post.id)))
+    assert known is not None
+    assert known.activity.act.body.mentions == (scene.red.ref("rita"),)  # type: ignore[union-attr]

@@ -40,6 +40,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("url"),
     )
     op.create_table(
+        "twins",
+        sa.Column("network", sa.String(length=64), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("original_network", sa.String(length=64), nullable=False),
+        sa.Column("original_id", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("network", "id"),
+    )
+    op.create_table(
         "votes",
         sa.Column("network", sa.String(length=64), nullable=False),
         sa.Column("poll", sa.Text(), nullable=False),
