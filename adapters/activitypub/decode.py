@@ -20,6 +20,7 @@ from adapters.activitypub.shapes import (
     ident,
     idents,
     image_url,
+    is_activity,
     objects,
     origin,
     same_origin,
@@ -214,9 +215,9 @@ def _say(source: Object, said: Ref, update: bool, at: float, envelope: Envelope)
 
 def _announce(source: Object, said: Ref, at: float, actor: Ref) -> Sequence[Activity]:
     target, inner, kinds = _object(source)
-    if kinds & ACTIVITY_TYPES:
+    if inner is not None and is_activity(inner):
         # A group passes on what others did (FEP-1b12): what they said is shown, once, and read at its origin.
-        target = ident((inner or {}).get("object"))
+        target = ident(inner.get("object"))
         said = native(f"{actor.id[: MAX_ID - 40]}#shows-{digest(target)}")
         if not kinds & {"Create", "Update"}:
             return []

@@ -50,6 +50,9 @@ _TABLES: Final = ("table", "caption", "thead", "tbody", "tfoot", "tr")
 _LINES: Final = frozenset((*_SECTIONS, *_FIGURES, *_TABLES))
 _CELLS: Final = frozenset(("td", "th"))
 _VOID: Final = frozenset(("br", "hr", "img", "wbr", "input", "area", "base", "col", "embed", "link", "meta"))
+_TEX: Final = "application/x-tex"
+# Written before and after the letters within: quotation marks, and readings where the element is not known (ruby).
+_AROUND: Final = {"q": ("“", "”"), "rt": ("(", ")")}
 _BLANK: Final = " \t\r\n\f"
 _SHORTENED: Final = ("…", "...")
 
@@ -68,7 +71,7 @@ def from_html(
     maps `:code:` to the image's address. Links are http and https only; what is linked elsewhere leaves its
     letters. The fallback text of a quote (class `quote-inline`) is left out.
     """
-    reader = _Reader()
+    reader = _Reader(with_tex=_TEX in html)
     for token in tokens(html[:MAX_HTML]):
         if isinstance(token, str):
             reader.letters(token)
@@ -85,15 +88,17 @@ def from_html(
 class _Element:
     name: str
     spans: int = 0
-    unread: bool = False
+    unread: int = 0
     count: int = 0
+    after: str = ""
 
 
 class _Reader:
     """Elements opened and closed, written into a builder; each `a` as a link whose target is its number."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, with_tex: bool) -> None:
         self.builder = TextBuilder()
+        self._with_tex = with_tex
         self.anchors: list[Tag] = []
         self._stack: list[_Element] = []
         self._spans = 0
@@ -131,10 +136,17 @@ class _Reader:
         self._apart(name)
         if name in _VOID or len(self._stack) >= MAX_DEPTH:
             return
-        element = _Element(name, unread="quote-inline" in tag.words("class"))
+        element = _Element(name, unread=self._unreads(tag))
         self._stack.append(element)
         self._unread += element.unread
-        if name == "li":
+        if name == "annotation" and element.unread:
+            display = any(e.name == "math" and e.after for e in self._stack)
+            self._surround(element, ("\\[", "\\]") if display else ("\\(", "\\)"))
+        elif name == "math" and tag.attributes.get("display") == "block":
+            element.after = " "
+        elif name in _AROUND:
+            self._surround(element, _AROUND[name])
+        elif name == "li":
             self._item(element)
         elif name == "blockquote":
             self._open(element, "quote")
@@ -154,6 +166,18 @@ class _Reader:
             self._close(name)
         self._apart(name)
 
+    def _unreads(self, tag: Tag) -> int:
+        """By how much an element's letters become unread: those of formulas are, but for their TeX (FEP-dc88)."""
+        if tag.name == "math":
+            return int(self._with_tex)
+        if tag.name == "annotation" and self._unread == 1 and any(e.name == "math" for e in self._stack):
+            return -1 if tag.attributes.get("encoding") == _TEX else 0
+        return int(tag.name == "rp" or "quote-inline" in tag.words("class"))
+
+    def _surround(self, element: _Element, marks: tuple[str, str]) -> None:
+        self.letters(marks[0])
+        element.after = marks[1]
+
     def _make_room(self, name: str) -> None:
         """End what cannot hold the new element: a paragraph, an item of the same list, another link."""
         if name in _APART or name in _LINES:
@@ -162,6 +186,9 @@ class _Reader:
             self._close_since("li", ("ul", "ol"))
         elif name == "a":
             self._close_since("a", ())
+        elif name in ("rt", "rp"):
+            self._close_since("rt", ("ruby",))
+            self._close_since("rp", ("ruby",))
 
     def _close_since(self, name: str, walls: tuple[str, ...]) -> None:
         for element in reversed(self._stack):
@@ -174,6 +201,8 @@ class _Reader:
     def _close(self, name: str) -> None:
         while True:
             element = self._stack.pop()
+            if element.after:
+                self.letters(element.after)
             for _ in range(element.spans):
                 self.builder.close()
             self._unread -= element.unread

@@ -18,7 +18,7 @@ _ATTRIBUTE: Final = re.compile(
 )
 _LONG_CODE: Final = re.compile(r"&#[0-9a-fA-FxX]{9,}+;?")
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
-_KEPT: Final = frozenset(("href", "class", "rel", "alt"))
+_KEPT: Final = frozenset(("href", "class", "rel", "alt", "display", "encoding"))
 _UNREAD: Final = frozenset(
     ("script", "style", "title", "textarea", "iframe", "noembed", "noframes", "noscript", "xmp", "plaintext")
 )
@@ -27,7 +27,7 @@ _UNREAD_END: Final = {name: re.compile(rf"</{name}[\s/>]", re.IGNORECASE) for na
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """A start tag or an end tag, its name in lower case; of the attributes only href, class, rel and alt."""
+    """A start tag or an end tag, its name in lower case; of the attributes only those in `_KEPT`."""
 
     name: str
     closing: bool = False

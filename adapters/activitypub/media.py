@@ -55,7 +55,8 @@ def media_of(source: Object) -> Iterator[Media]:
     listed += [item for item in objects(source.get("attachment")) if types(item) & _TYPES]
     for item in listed[:MAX_MEDIA]:
         offer = _best(item)
-        if offer is not None:
+        # an object's own address may as well be that of a page
+        if offer is not None and (offer.kind or item is not source or "Image" in types(item)):
             yield _media(item, offer, itself=item is source)
 
 

@@ -109,6 +109,12 @@ def types(source: Object) -> frozenset[str]:
     )
 
 
+def is_activity(source: Object) -> bool:
+    """Whether an object is something done, also of a kind unknown here: posts of some servers have an `actor`, too."""
+    kinds = types(source)
+    return bool(kinds & ACTIVITY_TYPES) or ("actor" in source and not kinds & (POST_TYPES | ACTOR_TYPES))
+
+
 def ident(value: Any) -> str:
     """The id a property's first member names: an IRI, an object's `id`, or a Link's `href`; else ""."""
     items = many(value)

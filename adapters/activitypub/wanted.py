@@ -19,6 +19,7 @@ from adapters.activitypub.shapes import (
     embedded,
     ident,
     idents,
+    is_activity,
     objects,
     origin,
     same_origin,
@@ -171,7 +172,7 @@ def _shown(inner: Object) -> str | Object:
 
     Raises Dropped for those that say nothing new.
     """
-    if not types(inner) & ACTIVITY_TYPES:
+    if not is_activity(inner):
         return ident(inner)
     if not types(inner) & _SAYS:
         raise Dropped("group_activity")

@@ -42,6 +42,11 @@ class TestActivityPub(Conformance):
             "attachment": [{"type": "Image", "url": "https://peer.example/i.png", "mediaType": "image/png"}],
         }
         reply = {**note, "id": f"{MAYA}/notes/2", "inReplyTo": f"{MAYA}/notes/1"}
+        poll = {**note, "id": f"{MAYA}/notes/3", "type": "Question", "oneOf": [{"name": "yes"}, {"name": "no"}]}
+        ours = "https://bridge.test/objects/nostr/abc"
+        ballot = {"id": f"{MAYA}/votes/1", "type": "Note", "name": "yes", "attributedTo": MAYA, "inReplyTo": ours}
+        words = {"id": f"{MAYA}/notes/4", "type": "Note", "attributedTo": MAYA, "content": "start"}
+        quote = {"id": f"{MAYA}/notes/5", "type": "Note", "attributedTo": MAYA, "quote": ours, "to": [PUBLIC]}
         actor = {"id": MAYA, "type": "Person", "preferredUsername": "maya", "inbox": f"{MAYA}/inbox"}
         other = "https://bridge.test/users/nostr/abc"
         said: list[dict[str, Any]] = [
@@ -56,6 +61,25 @@ class TestActivityPub(Conformance):
             {"type": "Like", "object": "https://bridge.test/objects/nostr/abc"},
             {"type": "Announce", "object": "https://bridge.test/objects/nostr/abc", "to": [PUBLIC]},
             {"type": "Block", "object": other},
+            {"type": "Create", "object": poll, "to": note["to"], "cc": note["cc"]},
+            {"type": "Update", "object": {**poll, "votersCount": 1}},
+            {"type": "Create", "object": ballot, "to": [other]},
+            {"type": "Create", "object": words, "to": ["https://bridge.test/users/bridge/bot"]},
+            {"type": "QuoteRequest", "object": ours, "instrument": quote},
+            {
+                "type": "Accept",
+                "object": {"type": "QuoteRequest", "id": "https://bridge.test/activities/nostr/abc/quote"},
+                "result": f"{MAYA}/stamps/1",
+            },
+            {"type": "Flag", "object": [other, ours], "content": "spam"},
+            {"type": "Move", "object": MAYA, "target": "https://new.example/maya"},
+            {"type": "Add", "object": f"{MAYA}/notes/1", "target": f"{MAYA}/collections/featured"},
+            {"type": "EmojiReact", "object": ours, "content": "🔥"},
+            {
+                "type": "Announce",
+                "object": {"type": "Create", "id": "https://lemmy.example/a/1", "object": "https://lemmy.example/p/1"},
+                "to": [PUBLIC],
+            },
         ]
         return [
             self._envelope({"id": f"{MAYA}/acts/{n}", "actor": MAYA, **activity}, MAYA)

@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.activitypub.decode import decode
 from adapters.activitypub.reading import read_object
-from adapters.activitypub.shapes import ident, idents
+from adapters.activitypub.shapes import ident
 from bridged.api import (
     Accept,
     Activity,
@@ -17,7 +16,6 @@ from bridged.api import (
     Block,
     Delete,
     Edit,
-    Envelope,
     Follow,
     Malformed,
     Media,
@@ -29,50 +27,14 @@ from bridged.api import (
     Profile,
     QuoteRequest,
     React,
-    Ref,
     Reject,
     Repost,
     Tally,
     Vote,
 )
-from tests.unit.activitypub.fake import NOW, PUBLIC
+from tests.unit.activitypub.fake import PUBLIC
+from tests.unit.activitypub.hearing import ALICE, act, ap, heard, note, one
 from tests.vectors import vectors
-
-ALICE = "https://peer.test/users/alice"
-
-
-def ap(url: str) -> Ref:
-    return Ref("activitypub", url)
-
-
-def heard(document: object, signer: str = "") -> list[Activity]:
-    body = document if isinstance(document, bytes) else json.dumps(document).encode()
-    if not signer and isinstance(document, dict):
-        owners = idents(document.get("attributedTo")) or [ident(document)]
-        signer = ident(document.get("actor")) or owners[0]
-    return [*decode(Envelope("activitypub", "x", body, "inbox", ap(signer or ALICE), NOW))]
-
-
-def one(document: object, signer: str = "") -> Any:
-    (activity,) = heard(document, signer)
-    return activity
-
-
-def note(**more: Any) -> dict[str, Any]:
-    return {
-        "id": "https://peer.test/notes/1",
-        "type": "Note",
-        "attributedTo": ALICE,
-        "content": "<p>hi</p>",
-        "published": "2026-09-21T10:00:00Z",
-        "to": PUBLIC,
-        **more,
-    }
-
-
-def act(kind: str, what: object, **more: Any) -> dict[str, Any]:
-    return {"id": "https://peer.test/a/1", "type": kind, "actor": ALICE, "object": what, **more}
-
 
 # What each shape of the captures says, by the words of its name; followers-only posts are decoded too (the inbox
 # drops them before).

@@ -155,6 +155,44 @@ GARYS = [("mention", "@gary@gts.test")]
         ("1 < 2 <3 &lt;b&gt; &nbsp;x &#0; &#xD800;", "1 < 2 <3 <b> \xa0x \ufffd \ufffd", []),
         ("a<b x='>'>c</b><img alt=':blob:' src=x onerror=y>", "ac:blob:", [("bold", "c"), ("emoji", ":blob:")]),
         ("a <!-- never ends", "a", []),
+        # Misskey's dressed text, readings of letters, formulas (FEP-dc88)
+        (
+            '<span class="mfm-spin">round</span> <small>and</small> <i>round</i>',
+            "round and round",
+            [("italic", "round")],
+        ),
+        ("<ruby>漢字<rp>（</rp><rt>かんじ</rt><rp>）</rp></ruby>です", "漢字(かんじ)です", []),
+        ("<ruby>漢<rt>かん<rb>字<rt>じ</ruby>", "漢(かん字)(じ)", []),
+        (
+            '<math><semantics><mi>E</mi><mo>=</mo><mi>m</mi><annotation encoding="application/x-tex">E=m'
+            "</annotation></semantics></math>!",
+            "\\(E=m\\)!",
+            [],
+        ),
+        (
+            '<math display="block"><mi>x</mi><annotation encoding="application/x-tex">x</annotation></math>',
+            "\\[x\\]",
+            [],
+        ),
+        ("<math><mi>x</mi><mo>+</mo><mn>1</mn></math>", "x+1", []),
+        ("<p>She said <q>no</q>.</p>", "She said “no”.", []),
+        # WordPress
+        (
+            '<figure class="wp-block-image"><img src="https://w.test/1.jpg" alt=""/><figcaption>A cat</figcaption>'
+            '</figure><blockquote cite="https://w.test"><p>words</p><cite>Ada</cite></blockquote>'
+            '<pre class="wp-block-code"><code class="language-py">x = 1\ny</code></pre>',
+            "A cat\n\nwords\n\nAda\n\nx = 1\ny",
+            [("quote", "words\n\nAda"), ("pre", "x = 1\ny")],
+        ),
+        (
+            "<table><caption>T</caption><thead><tr><th>a</th><th>b</th></tr></thead><tr><td>1</td><td>2</td></tr>"
+            "</table>after",
+            "T\na b\n1 2\nafter",
+            [],
+        ),
+        ("<details><summary>More</summary><p>hidden</p></details>", "More\n\nhidden", []),
+        ("<dl><dt>a</dt><dd>b</dd></dl>", "a\nb", []),
+        ("<h3>Head</h3><p>x</p><hr><p>y</p>", "Head\n\nx\n\ny", [("bold", "Head")]),
         ("", "", []),
     ],
 )
@@ -245,10 +283,15 @@ def test_what_has_no_page_is_plain_letters():
     assert "javascript" not in to_html(text, lambda _: ("javascript:x", "@a@b"), lambda _: "javascript:x")
 
 
-WORDS = ["a", "é", "e\u0301", "日本語", "हिन्दी", "👨‍👩‍👧‍👦", "🇫🇷", "<b>", "&amp;", '"', "\xa0", "x.y", "العربية"]
+WORDS = [
+    *("a", "é", "e\u0301", "日本語", "हिन्दी", "👨\u200d👩\u200d👧\u200d👦", "🇫🇷", "<b>", "&amp;", '"', "\xa0", "x.y"),
+    *("العربية", "עברית", "ไทย", "한국어", "தமிழ்", "አማርኛ", "Ελληνικά", "ქართული", "မြန်မာ", "עִבְרִית"),
+    *("\u200fabc", "𐍈𐌿", "☝🏽", "1\ufe0f\u20e3"),
+]
+TAGS_IN_USE = ["go", "日本語", "ไทย", "a_b", "தமிழ்", "עברית", "Ελλάδα", "中文2026", "কলকাতা"]
 ATOM = st.one_of(
     st.just(("mention", GARY, "@gary@gts.test")),
-    st.sampled_from(["go", "日本語", "ไทย", "a_b"]).map(lambda t: ("tag", t, f"#{t}")),
+    st.sampled_from(TAGS_IN_USE).map(lambda t: ("tag", t, f"#{t}")),
     st.sampled_from(
         ["https://x.example/", "https://x.example/a?b=c&d=%22#e", "http://例え.jp/(x)/" + "y" * 60]
     ).flatmap(lambda u: st.sampled_from([("link", u, u), ("link", u, "words here"), ("link", u, "<&>")])),
@@ -288,6 +331,51 @@ def test_every_atom_survives_html(text: Text):
     assert atoms(back) == atoms(text)
     again = to_html(back, account, tag)
     assert atoms(read(again)) == atoms(text)
+
+
+WRAPPED = {
+    "mention": (
+        '<a href="https://gts.test/users/gary" class="u-url mention">@<span>gary</span></a>',
+        '<span class="h-card"><a href="https://gts.test/users/gary" class="mention">@gary@gts.test</a></span>',
+        '@<a class="mention" href="https://gts.test/users/gary">gary</a>',
+    ),
+    "tag": (
+        '<a href="https://m.test/tags/x" class="mention hashtag" rel="tag">#<span>ไทย</span></a>',
+        '<a href="https://m.test/tags/x" rel="tag">#中文</a>',
+        "#filmphotography",
+    ),
+    "link": (
+        '<a href="https://a.test/x?y=1&amp;z" rel="nofollow"><span class="invisible">https://</span>a.test/x</a>',
+        '<a href="https://例え.jp/路">ここ</a>',
+        "https://plain.test/a_(b)",
+    ),
+    "emoji": (":blob:", '<img alt=":blob:" src="https://e.test/b.png">'),
+}
+AROUND = (
+    "{}", "<p>{}</p>", "<b>{}</b>", "<ul><li>{}</li></ul>", "<blockquote>{}</blockquote>", "<h2>{}</h2>",
+    "<table><tr><td>{}</td></tr></table>", "<figure><figcaption>{}</figcaption></figure>", "<details>{}</details>",
+    "<span class='mfm-x'>{}</span>", "<ruby>{}<rt>x</rt></ruby>", "<q>{}</q>", "<ol><li>{}<ol><li>x</ol></ol>",
+)  # fmt: skip
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(sorted(WRAPPED)), st.integers(0, 5), st.lists(st.sampled_from(AROUND), max_size=3)),
+        max_size=6,
+    ),
+    st.sampled_from(WORDS),
+)
+def test_nothing_that_means_something_is_lost_however_it_is_wrapped(parts: list[tuple[str, int, list[str]]], word: str):
+    html = ""
+    for kind, which, around in parts:
+        inner = WRAPPED[kind][which % len(WRAPPED[kind])]
+        for wrapper in around:
+            inner = wrapper.format(inner)
+        html += f" {inner} {word.replace('<', '&lt;')}"
+    text = read(html)
+    found = [span for span in text.spans if span.kind in WRAPPED]
+    assert [span.kind for span in found] == [kind for kind, _, _ in parts]
+    assert atoms(read(to_html(text, account, tag))) == atoms(text)
 
 
 def check_safe(html: str) -> None:
