@@ -1,7 +1,7 @@
 """A post as an ActivityPub object. Pure."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from adapters.activitypub import polls, quotes
@@ -11,7 +11,7 @@ from adapters.activitypub.ids import NETWORK, Urls, collection
 from adapters.activitypub.media import attachment
 from adapters.activitypub.shapes import PUBLIC, origin
 from adapters.activitypub.times import timestamp
-from bridged.api import Audience, PostBody, Ref, Rejected, View
+from bridged.api import Audience, PostBody, Ref, Rejected, Span, Text, View, rewrite
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def note(body: PostBody, view: View, urls: Urls, domain: str) -> tuple[Document,
     url = urls.object(body.ref)
     people = list(_people(body, view, domain))
     to, cc = audience(body.audience, view.actor.ref.id, [who.actor for who in people])
-    content = to_html(body.text, lambda ref: linked(ref, view, domain), urls.tag)
+    content = to_html(_led_here(body.text, view, domain), lambda ref: linked(ref, view, domain), urls.tag)
     document: Document = {
         "id": url,
         "type": "Article" if body.title else "Note",
@@ -120,6 +120,23 @@ def note(body: PostBody, view: View, urls: Urls, domain: str) -> tuple[Document,
 def mention(who: Person) -> Document:
     """The Mention tag of somebody."""
     return {"type": "Mention", "href": who.actor, "name": f"@{who.handle}"}
+
+
+def _led_here(text: Text, view: View, domain: str) -> Text:
+    """The text with its links to what stands here leading there; letters that are the address change with it."""
+    pages: dict[str, str] = {}
+    for address, there in view.links.items():
+        if isinstance(there, Ref):
+            found = person(there, view, domain)
+            pages[address] = found.page if found else ""
+        elif there.ref is not None:
+            pages[address] = there.ref.id if there.parts or not origin(there.url) else there.url
+
+    def page(span: Span) -> str:
+        return pages.get(span.target, "") if span.kind == "link" and isinstance(span.target, str) else ""
+
+    shown = rewrite(text, lambda span, letters: page(span) or None if letters == span.target else None)
+    return Text(shown.plain, tuple(replace(span, target=page(span) or span.target) for span in shown.spans))
 
 
 def _titled(body: PostBody) -> Document:

@@ -33,6 +33,7 @@ from bridged.api import (
     Rejected,
     Repost,
     Span,
+    There,
 )
 from tests.unit.activitypub.fake import BASE, GHOST, HOME, NOW, PUBLIC
 from tests.unit.activitypub.telling import (
@@ -159,6 +160,22 @@ def test_quote_is_said_in_every_known_way():
     assert note["content"].endswith(
         '<p class="quote-inline">RE: <a href="https://peer.test/@bob/1">https://peer.test/@bob/1</a></p>'
     )
+
+
+def test_links_lead_to_what_stands_here():
+    old, other, far = "https://njump.example/e", "https://njump.example/p", "https://far.test/"
+    text = f"{old} words {far}"
+    spans = (Span(0, len(old), "link", old), Span(24, 29, "link", other), Span(30, 30 + len(far), "link", far))
+    copy = Copy(PARENT, "activitypub", 0, native(f"{BASE}/objects/nostr/x"), b"")
+    links = {
+        old: There(Ref("nostr", "x"), copy.ref, GHOST.ref, url=old, parts=(copy,)),
+        other: OTHERS_GHOST.ref,
+    }
+    content = first(Post(body(text, *spans)), POST, view(links=links))["object"]["content"]
+    assert f'href="{BASE}/objects/nostr/x"' in content
+    assert f'href="{OTHERS_GHOST.ref.id}" target="_blank" rel="nofollow noopener noreferrer">words<' in content
+    assert f'href="{far}"' in content
+    assert "njump" not in content
 
 
 def test_images_warning_language_and_title():
