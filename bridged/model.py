@@ -317,7 +317,10 @@ class BlockList:
 
 @dataclass(frozen=True, slots=True)
 class Vote:
-    """The actor chooses among the answers of the poll `target`: by their ids, or with `named` by their names."""
+    """The actor chooses among the answers of the poll `target`: by their ids, or with `named` by their names.
+
+    Encoders get ids as the poll has them at home.
+    """
 
     target: Ref
     choices: tuple[str, ...]

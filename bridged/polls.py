@@ -63,7 +63,8 @@ class Polls:
         away = activity.actor.network != home
         if away and not (facts.standing == "in" or facts.consent == "open" or facts.answers == "bridge"):
             return [dropping(core, activity, "answers-dropped", told=True)]
-        spoken = discreetly(core, activity, home) if away else activity
+        named = replace(act, choices=tuple(body.poll.options[n].id for n in places), named=False)
+        spoken = discreetly(core, replace(activity, act=named), home) if away else activity
         if away:
             account = await self.ghosts.account(spoken.actor)
             if account is None or account.mark:
