@@ -31,10 +31,7 @@ from bridged.testing.network import FakeNetwork
 from bridged.testing.stage import Said, Stage
 
 ACTS = {kind.__name__ for kind in get_args(Act)}
-_UNPLAYED = {
-    "Accept", "Approve", "BlockList", "FollowList", "Message", "Move", "Pin", "PinList", "QuoteRequest", "Reject",
-    "Report", "Tally", "Vote", "Zap",
-}  # fmt: skip
+_UNPLAYED = {"Accept", "BlockList", "FollowList", "PinList", "QuoteRequest", "Reject"}
 """Acts that the stage has no scene for, or only for some networks."""
 _UNCHECKED = (HealthCheck.function_scoped_fixture, HealthCheck.too_slow)
 _NETWORK = re.compile(r"[a-z][a-z0-9]{1,30}")

@@ -6,9 +6,19 @@ import json
 
 import pytest
 
-from bridged.api import Busy, Delete, EgressFailed, Follow, Heard, Message, Post, Ref, Repost, Response
+from bridged.api import (
+    Busy,
+    Delete,
+    EgressFailed,
+    Follow,
+    Heard,
+    Post,
+    Ref,
+    Repost,
+    Response,
+)
 from tests.unit.activitypub.door import Door
-from tests.unit.activitypub.fake import BASE, BOT, GHOST, NOW, PUBLIC, Peer, rsa_key
+from tests.unit.activitypub.fake import BASE, GHOST, NOW, PUBLIC, Peer, rsa_key
 
 
 @pytest.mark.parametrize("scheme", ["cavage", "rfc9421"])
@@ -267,27 +277,6 @@ async def test_private_note_in_a_public_create_is_dropped(door: Door):
     note = door.alice.note(to=[f"{door.alice.id}/followers"], cc=[])
     assert await door.send(door.alice.activity("Create", note, to=[PUBLIC])) == 202
     assert door.host.received == []
-
-
-async def test_direct_message_to_the_bot_passes(door: Door):
-    assert await door.send(door.alice.create(to=[BOT.ref.id], cc=[])) == 202
-    (act,) = door.decoded()
-    assert isinstance(act, Message)
-    assert (act.to, act.text.plain) == ((BOT.ref,), "hi")
-
-
-@pytest.mark.parametrize(
-    "told",
-    [
-        {"to": [BOT.ref.id, "https://peer.test/users/carol"], "cc": []},
-        {"to": [BOT.ref.id], "cc": ["https://peer.test/users/alice/followers"]},
-        {"to": [BOT.ref.id], "cc": [], "type": "Article"},
-    ],
-)
-async def test_private_words_that_are_not_for_the_bot_alone_are_dropped(door: Door, told: dict[str, object]):
-    assert await door.send(door.alice.create(**told)) == 202
-    assert door.host.received == []
-    assert door.host.drops == ["not_public"]
 
 
 async def test_post_made_private_becomes_a_delete_without_its_words(door: Door):
