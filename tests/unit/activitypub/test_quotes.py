@@ -95,7 +95,7 @@ def test_bare_request_accepted_with_a_stamp_is_an_approval():
 def test_everybody_may_quote_what_we_say():
     served = json.loads(said(Post(body()), POST).parts[0].served)
     assert served["interactionPolicy"] == {"canQuote": {"automaticApproval": [PUBLIC]}}
-    assert served["replies"] == f"{served['id']}/replies"
+    assert served["replies"]["id"] == f"{served['id']}/replies"
 
 
 def test_quote_of_a_native_post_asks_its_author():
