@@ -218,7 +218,7 @@ def _links(core: Core, tx: Tx, activity: Activity, network: str) -> dict[str, Th
         if not isinstance(url, str):
             continue
         named = [identity.at_page(tx, url), *(a.parse(url) for a in core.adapters.values())]
-        for ref in dict.fromkeys(n for n in named if n is not None):
+        for ref in dict.fromkeys(_at_home(tx, n) for n in named if n is not None):
             there = there_of(tx, ref, network)
             person = identity.ghost_for(tx, ref, network) if there is None else None
             if there is not None:
@@ -231,6 +231,14 @@ def _links(core: Core, tx: Tx, activity: Activity, network: str) -> dict[str, Th
                 continue
             break
     return found
+
+
+def _at_home(tx: Tx, ref: Ref) -> Ref:
+    """What a link to one of our copies or ghosts means: the original."""
+    if copy := acts.copy_at(tx, ref):
+        return copy.origin
+    ghost = identity.ghost_at(tx, ref)
+    return ghost[0].owner if ghost else ref
 
 
 def _subject(tx: Tx, activity: Activity) -> Activity | None:

@@ -66,8 +66,8 @@ def post_of(source: Object, author: Ref, received_at: float) -> PostBody | None:
         body = without_line(body)
     poll = poll_of(source, received_at)
     body = _whole(source, body, "" if titled else name)
-    if titled and not media and (not body.plain or kinds & _LASTING):
-        # what cannot be shown here is to be seen there
+    if titled and ((not media and (not body.plain or kinds & _LASTING)) or "Event" in kinds):
+        # what cannot be shown here is to be seen there, and an event is joined there
         body = joined(body, lines(page))
     at = when(source.get("published")) or received_at
     ends = None if kinds & _LASTING else when(source.get("endTime"))

@@ -13,7 +13,7 @@ from adapters.nostr import fallbacks, ids, lists, polls, reports, zaps
 from adapters.nostr.event import Event, first_tag, tag_values, to_json
 from adapters.nostr.fallbacks import joined
 from adapters.nostr.markdown import from_markdown
-from adapters.nostr.media import VIDEOS, described, media_of
+from adapters.nostr.media import VIDEOS, attached, described, media_of
 from adapters.nostr.plan import refuse_untimely
 from adapters.nostr.profiles import account_of, mark_of
 from adapters.nostr.text import VIEWER, from_note
@@ -94,6 +94,8 @@ def decode(event: Event, *, channel: str, received_at: float) -> tuple[Activity,
             return ()
     ref = acts[0].body.ref if acts and isinstance(acts[0], Post) else Ref(ids.NETWORK, event.id)
     actor, mark = ids.account_ref(event.pubkey), mark_of(event)
+    if acts and isinstance(acts[0], Profile):
+        mark = acts[0].account.mark  # bridges show in its NIP-05 name, too
     return tuple(
         Activity(
             Ref(ids.NETWORK, f"{ref.id}#{number}") if number else ref,
@@ -167,8 +169,9 @@ def _said(event: Event, link: str, quote: Ref | None) -> tuple[Text, tuple[Media
     if event.kind in fallbacks.KINDS:
         return fallbacks.shown(event, link)
     if event.kind == ARTICLE:
-        text, media = from_markdown(event.content, event.tags, quoted=quoted)
-        return trim(text), described(media, event)
+        files, content = attached(event)
+        text, media = from_markdown(content, event.tags, quoted=quoted)
+        return trim(text), (*described(media, event), *files)
     media, content = media_of(event)
     text = trim(from_note(content, event.tags, quoted=quoted))
     title = ""

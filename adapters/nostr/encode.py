@@ -75,7 +75,7 @@ def encode(activity: Activity, view: View, home: Home) -> Drafts:
         case Delete():
             return _delete(activity, act, view, home)
         case React(target):
-            return Drafts((_reaction(activity, act, there_for(view, target), view, home),))
+            return _reaction(activity, act, there_for(view, target), view, home)
         case Repost(target):
             return Drafts((_repost(activity, there_for(view, target), view, home),))
         case Vote():
@@ -229,8 +229,9 @@ def _article_tags(body: PostBody) -> replies.Tags:
     tags: replies.Tags = [("d", identifier(body.ref)), ("title", body.title)]
     if body.summary:
         tags.append(("summary", body.summary))
-    if body.image:
-        tags.append(("image", body.image))
+    pictures = (media.url for media in body.media if media.type.startswith("image/"))
+    if image := body.image or next(pictures, ""):
+        tags.append(("image", image))
     return [*tags, ("published_at", str(int(body.at)))]
 
 
@@ -238,7 +239,7 @@ def _ending(text: Text, letters: str) -> Text:
     return Text((text.plain + letters).strip() if not text.plain else text.plain + letters, text.spans)
 
 
-def _reaction(activity: Activity, act: React, there: There, view: View, home: Home) -> Draft:
+def _reaction(activity: Activity, act: React, there: There, view: View, home: Home) -> Drafts:
     """NIP-25; a custom emoji goes with its NIP-30 tag."""
     content, tags = act.content.strip(), replies.pointers(there, view, home)
     code = content.strip(":")
@@ -251,7 +252,8 @@ def _reaction(activity: Activity, act: React, there: There, view: View, home: Ho
     content = "+" if content in ("", "-") or len(content) > 64 else content
     at = time_of(activity, view)
     tags += [("p", there.author.id), ("k", replies.kind_of(there)), *provenance(activity.ref, "")]
-    return Draft(activity.ref, 7, at, tuple(tags), content, detail=detail_of(7, at))
+    losses = ("a reaction that cannot be shown is a like here",) if content == "+" and act.content.strip() else ()
+    return Drafts((Draft(activity.ref, 7, at, tuple(tags), content, detail=detail_of(7, at)),), losses)
 
 
 def _repost(activity: Activity, there: There, view: View, home: Home) -> Draft:

@@ -1,7 +1,7 @@
 """Files shown with a note: NIP-92 `imeta` tags and bare file addresses in the text, both ways. Pure."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 from urllib.parse import urlsplit
@@ -48,12 +48,26 @@ def media_of(event: Event) -> tuple[tuple[Media, ...], str]:
         if (kind := type_of(url)) and url not in found:
             found[url] = Media(url, kind)
     listed = dict(list(found.items())[:MAX_MEDIA])
-    content = event.content.rstrip()
-    while (word := _LAST_WORD.search(content[-2200:])) is not None and word[1] in listed:
-        content = content[: -len(word[0])].rstrip()
+    content = _without_last(event.content, listed)
     order = {url: event.content.find(url) for url in listed}
     ordered = sorted(listed.values(), key=lambda m: order[m.url] if order[m.url] >= 0 else len(event.content))
     return tuple(ordered), content
+
+
+def attached(event: Event) -> tuple[tuple[Media, ...], str]:
+    """The films and sounds an article ends in, and its text without them: Markdown shows pictures alone."""
+    listed = [media for tag in event.tags if tag[0] == "imeta" and (media := _from_imeta(tag[1:])) is not None]
+    named = {media.url: media for media in listed if media.type.startswith(("audio/", "video/"))}
+    content = _without_last(event.content, named)
+    return tuple(media for url, media in named.items() if url not in content)[:MAX_MEDIA], content
+
+
+def _without_last(content: str, listed: Mapping[str, Media]) -> str:
+    """The text without the addresses of files that it ends in."""
+    content = content.rstrip()
+    while (word := _LAST_WORD.search(content[-2200:])) is not None and word[1] in listed:
+        content = content[: -len(word[0])].rstrip()
+    return content
 
 
 def described(media: Sequence[Media], event: Event) -> tuple[Media, ...]:

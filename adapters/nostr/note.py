@@ -5,7 +5,7 @@ those; kinds 20 to 22 are seen only by readers of picture and video feeds.
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -142,11 +142,26 @@ def _finished(
         tags.append(("expiration", str(max(0, int(body.expires)))))
     named = [key for account in (*body.text.mentions(), *body.mentions) if (key := key_of(account, view))]
     keys = tuple(dict.fromkeys((*named, *quoted)))
-    if len(media) < len(body.media):
-        losses = (*losses, "a file has no address on the web")
-    if any(item.focus not in (None, (0, 0)) for item in media):
-        losses = (*losses, "which part of a picture must stay visible")
+    losses = (*losses, *_lost(body, len(media), is_article=is_article, quoted=bool(quote_tags)))
     return Written(content, keys[:MAX_KEYS], tuple(tags), losses)
+
+
+def _lost(body: PostBody, files: int, *, is_article: bool, quoted: bool) -> Iterator[str]:
+    """What an event has no place for."""
+    if files < len(body.media):
+        yield "a file has no address on the web"
+    if any(item.focus not in (None, (0, 0)) for item in body.media):
+        yield "which part of a picture must stay visible"
+    if not is_article and any(span.kind in ("bold", "italic", "strike") for span in body.text.spans):
+        yield "bold, italic and struck letters"
+    if body.lang and _LANGUAGE.fullmatch(body.lang.lower()) is None:
+        yield "the language, which has no name of two letters"
+    elif len(body.lang) > 2:
+        yield "which country's language it is"
+    if body.audience == "unlisted":
+        yield "that it is not for public timelines"
+    if body.quote is not None and not quoted:
+        yield "what it quotes is not here"
 
 
 def _shown(item: Media, *, is_article: bool) -> str:

@@ -1,6 +1,7 @@
 """Accounts of other networks as kinds 0 (NIP-24) and 10002 (NIP-65), while they last and when they are gone. Pure."""
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
@@ -46,7 +47,17 @@ def profile(activity: Activity, view: View, home: Home) -> Drafts:
             moment = later(view, number, at)
             detail = detail_of(kind, moment)
             drafts.append(Draft(account.ref, kind, moment, tuple(tags), text, number=number, detail=detail))
-    return Drafts(tuple(drafts))
+    return Drafts(tuple(drafts), tuple(_lost(account)) if any(draft.kind == 0 for draft in drafts) else ())
+
+
+def _lost(account: Account) -> Iterator[str]:
+    """What kind 0 has no member for, and words in the bio would not replace."""
+    if account.locked:
+        yield "that each follow is decided on: here nobody is asked"
+    if not account.discoverable or not account.indexable:
+        yield "that it asks not to be shown around or searched"
+    if account.group:
+        yield "that it is a group"
 
 
 def farewell(activity: Activity, view: View) -> Drafts:

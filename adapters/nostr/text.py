@@ -65,8 +65,8 @@ def from_note(content: str, tags: Sequence[Sequence[str]], *, quoted: Iterable[s
     """The text of a kind 1's content and tags, as NIP-01 lists them; never raises.
 
     Mentions are `Ref("nostr", hex key)` with the letters `@npub1…`, shortened. Pointers to events become links
-    to VIEWER; those to the ids in `quoted` are left out. Emoji come from `emoji` tags, and hashtags with unusual
-    characters from `t` tags.
+    to VIEWER; those to the ids in `quoted` are left out at the end of a line, where nobody misses them. Emoji come
+    from `emoji` tags, and hashtags with unusual characters from `t` tags.
     """
     reader = Reader(tags, quoted)
     lines = content.replace("\r\n", "\n").split("\n")
@@ -130,18 +130,18 @@ class Reader:
             if code and token["code"]:
                 with self.builder.span("code"):
                     self.builder.add(token["code"])
-            elif not self.pointer(self._pointer(token), token["pointer"] or ""):
+            elif not self.pointer(self._pointer(token), token["pointer"] or "", last=not letters[position:].strip()):
                 self.builder.add(token.group())
         self.builder.add(letters[position:])
 
-    def pointer(self, pointer: Identifier | None, written: str) -> bool:
-        """A mention, or a link to an event unless it is quoted anyway; False for no pointer."""
+    def pointer(self, pointer: Identifier | None, written: str, *, last: bool = True) -> bool:
+        """A mention, or a link to an event unless it is quoted anyway, `last` on its line; False for no pointer."""
         if pointer is None:
             return False
         if isinstance(pointer, Npub | Nprofile):
             with self.builder.span("mention", Ref("nostr", pointer.pubkey)):
                 self.builder.add(f"@{encode(Npub(pointer.pubkey))[:12]}…")
-        elif _id(pointer) not in self._quoted:
+        elif _id(pointer) not in self._quoted or not last:
             link = VIEWER + _written(pointer, written)
             with self.builder.span("link", link):
                 self.builder.add(link)

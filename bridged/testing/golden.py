@@ -14,7 +14,8 @@ A case is a folder:
 network, what the encoder says was lost; `changes` what does not come back when our own output is read again.
 
 In native files and in `before`, `{{name}}` is the id, on the file's own network, of somebody in the cast or of what
-has that name in `before`; `{{name.form}}` is written in a form of that network; `{{network:name}}` is the id there.
+has that name in `before`; `{{name.form}}` is written in a form of that network, `{{name.1}}` is a
+further part of its copy; `{{network:name}}` is the id there.
 """
 
 import difflib
@@ -91,7 +92,10 @@ def read_meta(case: Path) -> dict[str, Any]:
 def _filled(said: Any, network: str, rehearsal: Rehearsal) -> Any:
     def place(match: re.Match[str]) -> str:
         where = match[1] or network
-        ref = rehearsal.id(match[2], where)
+        form = match[3] or ""
+        ref = rehearsal.id(match[2], where, int(form) if form.isdigit() else 0)
+        if form.isdigit():
+            return ref.id
         return rehearsal.dialects[where].written(ref, match[3]) if match[3] else ref.id
 
     if isinstance(said, str):

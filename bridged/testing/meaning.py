@@ -146,7 +146,8 @@ def changes(said: Activity, back: Iterable[Activity]) -> list[str]:
         inner = each.act
         if isinstance(inner, FollowList | BlockList | PinList) and _LISTS.get(kind) == type(inner).__name__:
             assert isinstance(said.act, Follow | Block | Pin)
-            return [] if said.act.target in inner.targets else ["target"]
+            listed = said.act.target in inner.targets
+            return [] if listed == (not isinstance(said.act, Pin) or said.act.pinned) else ["target"]
         if isinstance(inner, FollowList | BlockList) and isinstance(said.act, Delete):
             return []
     same = [each for each in found if type(each.act) is type(said.act)]
@@ -162,5 +163,7 @@ def changes(said: Activity, back: Iterable[Activity]) -> list[str]:
 
 
 def _kept(name: str, before: Any, after: Any) -> bool:
-    """More than was said is no loss: an author who is told of a quote or an answer."""
-    return set(before) <= set(after) if name == "addressed" else before == after
+    """More than was said is no loss: an author who is told of an answer, a field or a line that says whence it is."""
+    if name in ("addressed", "fields", "same_as"):
+        return all(each in after for each in before)
+    return after.startswith(before) if name == "bio" else before == after or (name == "image" and not before)

@@ -23,6 +23,7 @@ from bridged.model import (
     Follow,
     FollowList,
     Ghost,
+    Message,
     Move,
     Pin,
     PinList,
@@ -37,6 +38,7 @@ from bridged.model import (
     Vote,
 )
 from bridged.policy import Facts, refuse
+from bridged.polls import chosen
 from bridged.testing.dialect import Dialect
 from bridged.words import body_of, canonical, people_in, posts_in
 
@@ -86,18 +88,18 @@ class Rehearsal:
                 self.ghosts[account.ref, network] = ghost
                 self._owners[ghost.ref] = account.ref
 
-    def id(self, name: str, network: str) -> Ref:
-        """The ref on `network` of somebody, or of a post named earlier: the original, the ghost or the copy."""
+    def id(self, name: str, network: str, part: int = 0) -> Ref:
+        """The ref on `network` of somebody, or of a post named earlier: the original, the ghost, or a copy's part."""
         if name in self.people:
             owner = self.people[name].ref
             return owner if owner.network == network else self.ghosts[owner, network].ref
         origin = self.names[name]
         if origin.network == network:
             return origin
-        there = self._there(origin, network)
-        if there is None or there.ref is None:
+        copy = self._copies.get((origin, network), {}).get(part)
+        if copy is None or copy.ref is None:
             raise KeyError(f"{name} does not stand on {network}")
-        return there.ref
+        return copy.ref
 
     def read(self, envelope: Envelope) -> Sequence[Activity]:
         """Raises Malformed."""
@@ -131,6 +133,8 @@ class Rehearsal:
         why = refuse(Facts(activity, ours=ours, seen="live" if known else None))
         why = why or ("copy-of-another-bridge" if actor and actor.mark else "")
         act = activity.act
+        if isinstance(act, Message) and BOT not in act.to:
+            return "not-public"
         if why or not isinstance(act, Edit | Delete | Tally | Vote) or act == Delete(activity.actor):
             return why
         about = self._known.get(act.body.ref if isinstance(act, Edit) else act.target)
@@ -202,7 +206,11 @@ class Rehearsal:
             case Vote(target):
                 if target.network != actor.network:
                     here, there = (self._capabilities(n).discreet for n in (actor.network, target.network))
-                    yield replace(activity, actor=BOT if "Vote" in here - there else actor), target.network
+                    asked = body_of(self._known[target])
+                    if asked is not None and asked.poll is not None:
+                        voted = Vote(target, tuple(asked.poll.options[n].id for n in chosen(asked.poll, named)))
+                        by = BOT if "Vote" in here - there else actor
+                        yield replace(activity, actor=by, act=voted), target.network
             case Move(target):
                 yield from self._moved(activity, target)
             case _:
@@ -348,7 +356,7 @@ class Rehearsal:
         found: dict[str, There | Ref] = {}
         for url in body.text.targets("link") if body else ():
             named = [self._pages.get(str(url)), *(d.sink.parse(str(url)) for d in self.dialects.values())]
-            for ref in dict.fromkeys(each for each in named if each is not None):
+            for ref in dict.fromkeys(self._person(self._thing(each)) for each in named if each is not None):
                 if there := self._there(ref, network):
                     found[str(url)] = there
                 elif ghost := self.ghosts.get((ref, network)):
