@@ -266,9 +266,10 @@ def _link(letters: str, target: str) -> tuple[str, re.Pattern[str] | None]:
     letters = " ".join(letters.split())
     same = same_address(letters, target)
     pointer = url.removeprefix(VIEWER)
-    if same and pointer != url and is_event(pointer):
+    event = pointer != url and is_event(pointer)
+    if same and event:
         return URI_SCHEME + pointer, AFTER_WORD
-    written = bare_url(url)
+    written = URI_SCHEME + pointer if event else bare_url(url)
     return (written if same or not letters else f"{letters} ({written})"), _AFTER_LINK
 
 

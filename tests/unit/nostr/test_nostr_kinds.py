@@ -214,7 +214,7 @@ def test_links_to_what_is_bridged_point_to_it() -> None:
     links = {"https://social.test/@bob/2": there, "https://social.test/@bob": ids.account_ref(BOB)}
     first, _, rest = written(Post(replace(BODY, text=text)), links=links).content.partition(" ")
     assert first.startswith("nostr:nevent1")
-    assert rest.startswith("this (https://njump.me/nevent1")
+    assert rest.startswith("this (nostr:nevent1")
     assert " nostr:nprofile1" in rest
     assert all(tag[0] != "p" for tag in written(Post(replace(BODY, text=text)), links=links).tags)
 
