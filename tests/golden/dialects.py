@@ -50,13 +50,16 @@ class OnActivityPub:
         raise ValueError(f"no form {form} of {ref}")
 
     def shown(self, part: Part) -> Any:
-        """Without what is always the same: the context, and the key all ghosts share."""
+        """Without what is always the same: the context, the key all ghosts share, where answers are listed."""
         document = json.loads(part.body or part.served)
         document.pop("@context", None)
         inner = document.get("object")
-        for actor in (document, inner if isinstance(inner, dict) else {}):
-            if "publicKey" in actor:
-                actor["publicKey"] = "(the instance's)"
+        asked = document.get("instrument")
+        for each in (document, inner, asked):
+            if isinstance(each, dict):
+                each.pop("replies", None)
+                if "publicKey" in each:
+                    each["publicKey"] = "(the instance's)"
         return document
 
     def back(self, part: Part, received_at: float) -> Envelope | None:
