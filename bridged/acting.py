@@ -7,7 +7,10 @@ membership are in `following.py`.
 from collections.abc import Mapping
 from dataclasses import replace
 
+from bridged import persons
 from bridged.adapter import Unreachable
+from bridged.commands import Commands
+from bridged.consent import REFUSES
 from bridged.core import Core
 from bridged.digest import gather
 from bridged.following import Following, Wait
@@ -24,6 +27,7 @@ from bridged.model import (
     Edit,
     Follow,
     FollowList,
+    Message,
     Move,
     Pin,
     PinList,
@@ -62,6 +66,7 @@ class Acting:
         self.moves = Moves(core, ghosts)
         self.moderation = Moderation(core, ghosts)
         self.lists = Lists(core)
+        self.commands = Commands(core, ghosts)
 
     async def plan(self, raw: Activity, heard_at: float, channel: str, *, attempt: int) -> list[Unit]:
         """What to write for one activity. Raises Unreachable (while early attempts may still find what is missing)."""
@@ -101,6 +106,8 @@ class Acting:
                 return await self.moderation.report(activity, heard_at)
             case Move():
                 return await self.moves.within(activity, heard_at, facts)
+            case Message():
+                return await self.commands.obey(activity, attempt < PATIENCE)
             case Block(target) if target == BOT:
                 return [lambda tx: self.following.depart(tx, activity.actor, "blocked the bot")]
             case Block(target) if target.network != activity.actor.network:
@@ -142,9 +149,11 @@ class Acting:
         known = acts.find(tx, activity.ref)
         return activity, Facts(
             activity,
-            consent=core.consent(network),
+            consent=core.terms(tx, actor),
             answers=core.answers(network),
+            unlisted=core.unlisted(network),
             standing=identity.standing(tx, actor),
+            refuses=identity.refuses(tx, actor),
             ours=identity.ghost_at(tx, raw.actor) is not None or acts.copy_at(tx, raw.ref) is not None,
             seen=_seen(tx, activity, known),
             blocked=bool(follows.blocked_by(tx, actor, list(people))),
@@ -152,6 +161,7 @@ class Acting:
             aimed=frozenset(p.network for p in targets),
             targets=frozenset(targets),
             present=frozenset(_present(tx, activity)),
+            own=persons.own(tx, actor),
             ghosts=frozenset(g.ref.network for g in identity.ghosts_of(tx, actor)),
             sinks=core.others(network),
         )
@@ -180,6 +190,8 @@ class Acting:
             return [dropping(core, activity, "actor-unreachable", told=True)]
         if account is None or account.mark:
             return [dropping(core, activity, "actor-gone" if account is None else "copy-of-another-bridge", told=True)]
+        if account.refuses:
+            return [dropping(core, activity, REFUSES, told=True)]
         left = FETCHES
         for network in sorted(where):
             await self.ghosts.ensure(account, network)
@@ -299,17 +311,7 @@ class Acting:
         except Unreachable:
             old = await core.store.read(lambda tx: identity.account(tx, activity.actor))
             account = replace(account, alias=old.alias, endpoint=account.endpoint or old.endpoint) if old else account
-        shown = replace(activity, act=Profile(account))
-
-        def unit(tx: Tx) -> None:
-            if identity.account(tx, activity.actor) == account:
-                return
-            identity.save_account(tx, account, core.now())
-            note(core, tx, "heard", activity, "profile")
-            for network in sorted(facts.ghosts):
-                tell(core, tx, shown, network, heard_at)
-
-        return [unit]
+        return [await self.ghosts.profiles.shown(account, activity, heard_at)]
 
 
 PATIENCE = 6

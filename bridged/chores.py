@@ -4,35 +4,19 @@ join      an account is bridged from now on
 leave     an account is no longer bridged: every copy is deleted, page by page, then its ghosts
 """
 
-from dataclasses import dataclass
-from typing import Literal
-from uuid import uuid4
-
 import msgspec
 
 from bridged.adapter import Envelope
+from bridged.consent import Chore
 from bridged.core import Core
 from bridged.ghosts import Ghosts
 from bridged.model import BOT, HOME, Activity, Delete, Follow, Ref
-from bridged.store import acts, follows, identity, inboxes, ledger
+from bridged.store import acts, follows, identity, ledger
 from bridged.store.engine import Tx
 from bridged.tell import tell
 from bridged.threads import Threads
 
 PAGE = 50
-
-
-@dataclass(frozen=True)
-class Chore:
-    do: Literal["join", "leave"]
-    account: Ref
-
-
-def order(tx: Tx, chore: Chore, now: float) -> None:
-    """Puts a chore into the inbox."""
-    body = msgspec.json.encode(chore)
-    # each order is one of its own: who leaves and joins again wants both done
-    inboxes.add(tx, Envelope(HOME, uuid4().hex, body, "chore", Ref(HOME, str(chore.account)), now))
 
 
 class Chores:

@@ -64,6 +64,7 @@ def _heard(tx: Tx, network: str) -> Heard:
         full=frozenset(wanted | {i for i, state in states.items() if state == "in"}),
         known=frozenset(identity.owners(tx, network)),
         ghosts=frozenset(identity.live_refs(tx, network)),
+        hidden=frozenset(identity.hidden_refs(tx, network)),
     )
 
 
@@ -104,6 +105,10 @@ class Core:
         """bridge, digest or drop."""
         return self.settings.answers_of(network)
 
+    def unlisted(self, network: str) -> str:
+        """carry or drop."""
+        return self.settings.unlisted_of(network)
+
     def bot(self) -> Account:
         s = self.settings
         return Account(BOT, s.bot.username, name=s.bot.name, url=s.base_url, uri=s.base_url, bot=True)
@@ -117,4 +122,12 @@ class Core:
         if ref == BOT:
             return True
         standing = identity.standing(tx, ref)
-        return standing == "in" or (standing is None and self.consent(ref.network) == "open")
+        if standing == "out" or identity.refuses(tx, ref):
+            return False
+        return standing == "in" or self.terms(tx, ref) == "open"
+
+    def terms(self, tx: Tx, ref: Ref) -> str:
+        """The consent that goes for one account: who asks not to be shown around has to ask to be bridged."""
+        terms = self.consent(ref.network)
+        account = identity.account(tx, ref) if terms == "open" else None
+        return "opt-in" if account is not None and not account.discoverable else terms

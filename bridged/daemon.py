@@ -14,13 +14,14 @@ from aiohttp import web
 from bridged import __version__, config, keys, registry
 from bridged.adapter import Site, Unreachable
 from bridged.bridge import Bridge
-from bridged.chores import Chore, order
 from bridged.config import Settings
+from bridged.consent import join, leave
 from bridged.core import Core
 from bridged.egress import Egress
 from bridged.host import AdapterHost
-from bridged.model import BOT, Ref
+from bridged.model import Ref
 from bridged.outbox import Outbox
+from bridged.refresh import Refresh
 from bridged.store import identity
 from bridged.store import settings as kept
 from bridged.store.engine import Store, Tx, url_of
@@ -49,6 +50,7 @@ class Daemon:
         self.core = Core(settings, Store(url_of(settings.store, settings.data_dir)), ring)
         self.bridge = Bridge(self.core)
         self.outbox = Outbox(self.core)
+        self.refresh = Refresh(self.core, self.bridge.ghosts.profiles)
         self.http = Egress(
             user_agent=f"bridged/{__version__} (+{settings.base_url})",
             count=lambda reason: self.core.metrics.egress.labels(reason).inc(),
@@ -147,8 +149,9 @@ class Daemon:
                     core.log.error("account_not_found", account=entry, mend="correct or remove it in `accounts`")
                     continue
                 resolved.add(ref)
-                if not await core.store.write(lambda tx, r=ref: join(core, tx, r, "config")):
-                    core.log.warning("account_has_left", account=entry, mend="remove it from `accounts`")
+                why = await core.store.write(lambda tx, r=ref: join(core, tx, r, "config"))
+                if why is not None:
+                    core.log.warning("account_not_bridged", account=entry, why=why, mend="remove it from `accounts`")
             if not missing:
                 break
             await asyncio.sleep(60)
@@ -200,6 +203,7 @@ class Daemon:
         return [
             ("bridge", self._for_ever("bridge", self.bridge.run)),
             ("outbox", self._for_ever("outbox", self.outbox.run)),
+            ("refresh", self._for_ever("refresh", self.refresh.run)),
             ("ears", self._for_ever("ears", lambda: core.ears.run(core.adapters))),
             ("listed", self._for_ever("listed", self.listed, again=False)),
             *((n, self._for_ever(n, a.run)) for n, a in core.adapters.items()),
@@ -253,28 +257,3 @@ def _cannot_listen(listen: str, error: OSError) -> str:
     if error.errno == errno.EACCES:
         return f"listen: {listen} needs rights this process lacks; take a port above 1023 in `listen`"
     return f"listen: {listen} cannot be listened at ({error.strerror or error}); change `listen`"
-
-
-def join(core: Core, tx: Tx, ref: Ref, by: str) -> bool:
-    """The account is bridged from now on, on the word of the operator (`operator`, `config`).
-
-    False, and nothing is changed, when its owner has left the bridge: then only they can come back.
-    """
-    standing = identity.standing(tx, ref)
-    if standing == "out" and identity.decided_by(tx, ref) == "person":
-        return False
-    if standing != "in":
-        identity.set_standing(tx, ref, "in", by, core.now())
-    order(tx, Chore("join", ref), core.now())
-    tx.on_commit(core.inbox_wake.set)
-    tx.on_commit(core.ears.touch)
-    return True
-
-
-def leave(core: Core, tx: Tx, ref: Ref, by: str) -> None:
-    """The account is bridged no longer, and its copies are deleted."""
-    assert ref != BOT
-    identity.set_standing(tx, ref, "out", by, core.now())
-    order(tx, Chore("leave", ref), core.now())
-    tx.on_commit(core.inbox_wake.set)
-    tx.on_commit(core.ears.touch)

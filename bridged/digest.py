@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from bridged.adapter import Envelope
+from bridged.bot import can_write, write_to
 from bridged.core import Core
 from bridged.ghosts import Ghosts
 from bridged.model import BOT, HOME, Activity, Post, PostBody, Ref
@@ -77,6 +78,9 @@ async def deliver(core: Core, ghosts: Ghosts, envelope: Envelope) -> None:
     body = PostBody(ref, BOT, text.build(), now, audience="unlisted", mentions=(account.ref,))
 
     def unit(tx: Tx) -> None:
+        if can_write(core, account.ref.network):
+            write_to(core, tx, account.ref, envelope.id, body.text)
+            return
         tell(core, tx, Activity(ref, BOT, now, Post(body)), account.ref.network, now)
         tx.on_commit(core.outbox_wake.set)
 

@@ -3,14 +3,15 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+from bridged import consent, wording
 from bridged.adapter import Unreachable
-from bridged.chores import Chore, order
+from bridged.bot import can_write, write_to
 from bridged.core import Core
 from bridged.ghosts import Ghosts
-from bridged.model import BOT, Accept, Activity, Delete, Follow, FollowList, Ref, Reject
+from bridged.model import BOT, Accept, Account, Activity, Delete, Follow, FollowList, Ref, Reject
 from bridged.notes import Unit, dropping, note
 from bridged.policy import Facts, refuse
-from bridged.store import acts, follows, identity
+from bridged.store import acts, follows, identity, notices
 from bridged.store.engine import Tx
 from bridged.tell import tell
 
@@ -39,16 +40,21 @@ class Following:
         actor, target = activity.actor, activity.act.target
         if target.network == actor.network:
             return [dropping(core, activity, "concerns-nobody", told=False)]
-        account = await self.ghosts.account(actor)
+        # what the profile says now decides whether somebody may join
+        account = await self.ghosts.account(actor, fresh=target == BOT)
         if account is None or account.mark:
             return [dropping(core, activity, "actor-gone", told=True)]
         if target == BOT:
-            return [lambda tx: self._join(tx, activity, heard_at, facts)]
+            return [lambda tx: self._join(tx, activity, account, heard_at)]
+        if account.refuses:
+            return [dropping(core, activity, consent.REFUSES, told=True)]
         if not await core.store.read(lambda tx: core.may(tx, target)):
             return [lambda tx: self._refuse(tx, activity, heard_at, "no-consent")]
         told = facts.standing == "in" or facts.consent == "open" or facts.answers == "bridge"
         if told:
-            await self.ghosts.ensure(account, target.network)
+            ghost = await self.ghosts.ensure(account, target.network)
+            # who has an account of their own there can follow with that
+            told = ghost.custody != "linked"
             await self.ghosts.account(target)
         return [lambda tx: self._follow(tx, activity, heard_at, told=told)]
 
@@ -90,34 +96,27 @@ class Following:
             ref = Ref(target.network, f"reject:{follow.ref.network}:{follow.ref.id}")
             tell(core, tx, Activity(ref, target, heard_at, Reject(follow.ref)), network, heard_at)
 
-    def _join(self, tx: Tx, activity: Activity, heard_at: float, facts: Facts) -> None:
+    def _join(self, tx: Tx, activity: Activity, account: Account, heard_at: float) -> None:
         core, actor = self.core, activity.actor
-        if facts.consent == "listed" and facts.standing != "in":
-            self._refuse(tx, activity, heard_at, "not-listed")
-            return
-        if facts.standing == "out" and identity.decided_by(tx, actor) != "person":
-            self._refuse(tx, activity, heard_at, "removed-by-operator")
+        why = consent.hindrance(core, tx, actor, "person")
+        if why is not None:
+            self._refuse(tx, activity, heard_at, why)
+            told = notices.at(tx, actor, why)
+            if why == consent.REFUSES and told is None and can_write(core, actor.network):
+                notices.put(tx, actor, why, core.now())
+                write_to(core, tx, actor, f"refused:{activity.ref}", wording.hindered(core, why, account))
             return
         if not acts.record(tx, activity, BOT):
             return
-        now = core.now()
         note(core, tx, "heard", activity, "follows the bot: bridged from now on")
-        if facts.standing != "in":
-            identity.set_standing(tx, actor, "in", "person", now)
-        follows.put(tx, actor, BOT, activity.ref, "live", now)
+        consent.join(core, tx, actor, "person")
+        follows.put(tx, actor, BOT, activity.ref, "live", core.now())
         self._accept(tx, activity, BOT, heard_at)
-        order(tx, Chore("join", actor), now)
-        tx.on_commit(core.inbox_wake.set)
-        tx.on_commit(core.ears.touch)
 
     def depart(self, tx: Tx, actor: Ref, why: str) -> None:
-        """The account is bridged no longer: nothing more leaves, and what was made is deleted."""
-        core = self.core
-        identity.set_standing(tx, actor, "out", "person", core.now())
-        order(tx, Chore("leave", actor), core.now())
-        core.log.info("leaves", account=str(actor), why=why)
-        tx.on_commit(core.inbox_wake.set)
-        tx.on_commit(core.ears.touch)
+        """The account's owner wants it bridged no longer."""
+        consent.leave(self.core, tx, actor, "person")
+        self.core.log.info("departs", account=str(actor), why=why)
 
     def unfollow(self, tx: Tx, activity: Activity, target: Ref, heard_at: float) -> None:
         """A follow is taken back. `activity` is the Delete of it."""

@@ -3,15 +3,17 @@
 import asyncio
 from functools import partial
 
+from bridged import persons
 from bridged.adapter import Unreachable
+from bridged.bot import can_write, write_to
 from bridged.core import Core
 from bridged.model import BOT, HOME, Account, Activity, Ghost, Profile, Ref
-from bridged.store import identity, ledger
+from bridged.profiles import DAY, WEEK, Profiles, taken_by_others
+from bridged.store import identity, ledger, notices
 from bridged.store.engine import Tx
 from bridged.tell import tell
+from bridged.wording import noticed
 
-FRESH = 7 * 86400.0
-"""Seconds after which a stored account is asked for again."""
 MINTS = 3
 """How often a ghost is named anew when somebody else took its handle in the meantime."""
 LOOKUPS = 16
@@ -25,52 +27,58 @@ class Ghosts:
 
     def __init__(self, core: Core) -> None:
         self.core = core
+        self.profiles = Profiles(core)
         self._lookups = asyncio.Semaphore(LOOKUPS)
 
-    async def account(self, ref: Ref) -> Account | None:
-        """The account, from the store or its home; None when there is none. Raises Unreachable if never seen."""
+    async def account(self, ref: Ref, *, fresh: bool = False) -> Account | None:
+        """The account, from the store or, if that is old or with `fresh`, from its home; None when there is none.
+
+        Raises Unreachable if never seen.
+        """
         core = self.core
         if ref == BOT:
             return core.bot()
-        known, age = await core.store.read(
-            lambda tx: (identity.account(tx, ref), identity.account_age(tx, ref, core.now()))
-        )
-        if known is not None and age is not None and age < FRESH:
-            return known
-        adapter = core.adapters.get(ref.network)
-        if adapter is None:
+
+        def unit(tx: Tx) -> tuple[Account | None, float, bool]:
+            age = identity.account_age(tx, ref, core.now())
+            return identity.account(tx, ref), WEEK if age is None else age, bool(identity.ghosts_of(tx, ref))
+
+        known, age, shown = await core.store.read(unit)
+        if known is not None and not fresh:
+            if shown and age > DAY:
+                # nobody waits for that: `refresh.py` looks at it next
+                await core.store.write(lambda tx: identity.nudge(tx, ref, core.now()))
+            # a no is not remembered for long
+            if shown or age < (DAY if known.refuses else WEEK):
+                return known
+        if ref.network not in core.adapters:
             return known
         try:
-            found = await adapter.account(ref)
+            # who is gone says so with a Delete: one failed look is no reason to forget somebody
+            return await self.profiles.look(ref) or known
         except Unreachable:
             if known is None:
                 raise
             return known
-        # who is gone says so with a Delete: one failed look is no reason to forget somebody
-        kept = found or known
-        if kept is not None:
-            await core.store.write(lambda tx: identity.save_account(tx, kept, core.now()))
-        return kept
 
     async def ensure(self, account: Account, network: str, *, passing: bool = False) -> Ghost:
         """The ghost of `account` on `network`; made, with its profile told there, if there is none.
 
-        Consent is the caller's business; for somebody named in `passing` it is read once more as the ghost is made.
-        Raises Unreachable.
+        Somebody who has an account of their own there, and has not asked for a ghost, needs none: then it is that
+        account, with custody `linked`. Consent is the caller's business; for somebody named in `passing` it is read
+        once more as the ghost is made. Raises Unreachable.
         """
         core = self.core
-        known = await core.store.read(lambda tx: identity.ghost_for(tx, account.ref, network))
+        known = await core.store.read(lambda tx: _stands(tx, account.ref, network))
         if known is not None:
             return known
-
-        async def taken(handle: str) -> bool:
-            return await core.store.read(lambda tx: identity.handle_taken(tx, network, handle, account.ref))
+        taken = taken_by_others(core, account.ref, network)
 
         def unit(tx: Tx, ghost: Ghost) -> Ghost | None:
             again = identity.ghost_for(tx, account.ref, network)
             if again is not None:
                 return again
-            if passing and not core.may(tx, account.ref):
+            if identity.refuses(tx, account.ref) or (passing and not core.may(tx, account.ref)):
                 raise Unreachable(f"{account.ref} left while it was looked up")
             now = core.now()
             if identity.account(tx, account.ref) is None or account.ref.network == HOME:
@@ -79,6 +87,8 @@ class Ghosts:
                 return None
             ledger.write(tx, now, "minted", account.ref, actor=account.ref, to=network, ref=ghost.ref)
             tell(core, tx, Activity(account.ref, account.ref, now, Profile(account)), network, now)
+            if passing:
+                self._notice(tx, account)
             tx.on_commit(core.ears.touch)
             tx.on_commit(core.outbox_wake.set)
             return identity.ghost_for(tx, account.ref, network)
@@ -93,18 +103,40 @@ class Ghosts:
     async def wanted(self, ref: Ref, network: str) -> Ghost | None:
         """The ghost of somebody named in passing: made if they may be bridged; None if not, or not to be had."""
         core = self.core
-        known = await core.store.read(lambda tx: identity.ghost_for(tx, ref, network))
+        known = await core.store.read(lambda tx: _stands(tx, ref, network))
         if known is not None or ref.network not in core.adapters:
             return known
-        if not await core.store.read(lambda tx: core.may(tx, ref)):
-            return None
         try:
-            account = await self.account(ref)
-            if account is None or account.mark:
+            account = await self._bridgeable(ref)
+            if account is None:
                 return None
             return await self.ensure(account, network, passing=True)
         except Unreachable:
             return None
+
+    async def _bridgeable(self, ref: Ref) -> Account | None:
+        """The account, if consent and its profile let it be bridged. Raises Unreachable."""
+        core = self.core
+
+        def unit(tx: Tx) -> bool:
+            return core.may(tx, ref)
+
+        # whose profile said no is looked at all the same: it may say so no longer
+        if not await core.store.read(lambda tx: unit(tx) or identity.decided_by(tx, ref) in identity.UNDONE):
+            return None
+        account = await self.account(ref)
+        if account is None or account.mark or not await core.store.read(unit):
+            return None
+        return account
+
+    def _notice(self, tx: Tx, account: Account) -> None:
+        """Tells somebody, once, that they are bridged although they did not ask for it."""
+        core, ref = self.core, account.ref
+        if not core.settings.notice or identity.standing(tx, ref) is not None or not can_write(core, ref.network):
+            return
+        if notices.at(tx, ref, "bridged") is None:
+            notices.put(tx, ref, "bridged", core.now())
+            write_to(core, tx, ref, f"notice:{ref}", noticed(core))
 
     async def lookup(self, name: str, network: str) -> tuple[Ghost, Account] | None:
         """The account called `name` on any other network, and its ghost on `network`, where consent allows.
@@ -122,10 +154,8 @@ class Ghosts:
             try:
                 async with asyncio.timeout(LOOKUP):
                     ref = await self.core.adapters[other].find(name)
-                    if ref is None or not await self.core.store.read(lambda tx, r=ref: self.core.may(tx, r)):
-                        continue
-                    account = await self.account(ref)
-                    if account is None or account.mark:
+                    account = await self._bridgeable(ref) if ref else None
+                    if account is None:
                         continue
                     return await self.ensure(account, network, passing=True), account
             except (Unreachable, TimeoutError):
@@ -133,3 +163,8 @@ class Ghosts:
         if silent:
             raise Unreachable(f"no answer about {name}")
         return None
+
+
+def _stands(tx: Tx, ref: Ref, network: str) -> Ghost | None:
+    """The live ghost, or the person's own account in its place."""
+    return identity.ghost_for(tx, ref, network) or persons.instead(tx, ref, network)

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from bridged.adapter import Unreachable
-from bridged.chores import Chore
-from bridged.chores import order as order_chore
+from bridged.consent import Chore, keep
+from bridged.consent import order as order_chore
 from bridged.core import Core
 from bridged.ghosts import Ghosts
 from bridged.model import Account, Activity, Delete, Follow, Move, Profile, Ref
@@ -47,7 +47,7 @@ class Moves:
                 return
             now = core.now()
             note(core, tx, "heard", activity, f"goes on as {new.ref.id}")
-            identity.save_account(tx, new, now)
+            keep(core, tx, new, due_at=now)
             if identity.standing(tx, new.ref) == "out":
                 return  # who said no there means it
             if identity.standing(tx, old) == "in":

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from bridged.model import BOT, Activity, Delete, Edit, Follow, FollowList, Post, Profile, Ref
+from bridged.model import BOT, Activity, Delete, Edit, Follow, FollowList, Message, Post, Profile, React, Ref, Repost, Zap
 from bridged.words import body_of
 
 
@@ -12,7 +12,9 @@ class Facts:
     """All that policy and routing look at. Networks are names.
 
     consent, answers   the settings for the actor's network
+    unlisted           the setting for posts there that are not to be shown around: carry or drop
     standing           "in", "out" or None: what was decided about the actor
+    refuses            the actor's profile says that it must not be bridged
     ours               the actor is one of our ghosts, or the act is one of our copies
     seen               None, "live" or "deleted": what is on record under the act's ref
     blocked            somebody it is aimed at has blocked the actor
@@ -20,6 +22,7 @@ class Facts:
     aimed              home networks of the bridged accounts that it names, answers or is about
     targets            those accounts
     present            networks where what it is about can be seen
+    own                networks where the actor has a proved account of their own and needs no ghost
     ghosts             networks where the actor has a ghost
     sinks              every network but the actor's
     """
@@ -27,7 +30,9 @@ class Facts:
     activity: Activity
     consent: str = "opt-in"
     answers: str = "bridge"
+    unlisted: str = "carry"
     standing: str | None = None
+    refuses: bool = False
     ours: bool = False
     seen: str | None = None
     blocked: bool = False
@@ -35,6 +40,7 @@ class Facts:
     aimed: frozenset[str] = frozenset()
     targets: frozenset[Ref] = field(default_factory=frozenset[Ref])
     present: frozenset[str] = frozenset()
+    own: frozenset[str] = frozenset()
     ghosts: frozenset[str] = frozenset()
     sinks: frozenset[str] = field(default_factory=frozenset[str])
 
@@ -53,8 +59,15 @@ def bridged_elsewhere(f: Facts) -> str | None:
 
 
 def not_public(f: Facts) -> str | None:
-    body = body_of(f.activity)
+    body, act = body_of(f.activity), f.activity.act
+    if isinstance(act, Message):  # only the bot is written to
+        return None if BOT in act.to else "not-public"
     return "not-public" if body and body.audience not in ("public", "unlisted") else None
+
+
+def unlisted(f: Facts) -> str | None:
+    body = body_of(f.activity)
+    return "unlisted" if body and body.audience == "unlisted" and f.unlisted == "drop" else None
 
 
 def late(f: Facts) -> str | None:
@@ -65,18 +78,33 @@ def twice(f: Facts) -> str | None:
     return "known" if f.seen == "live" and not isinstance(f.activity.act, Edit | Delete | Profile | Post) else None
 
 
-def opted_out(f: Facts) -> str | None:
+def _always_heard(f: Facts) -> bool:
+    """What those who are not bridged may do: take back, and turn to the bot, also by a whole list of follows."""
     act = f.activity.act
-    # following the bot, also by a whole list, is the way back
     returns = act == Follow(BOT) or (isinstance(act, FollowList) and BOT in act.targets)
-    return "opted-out" if f.standing == "out" and not returns and not isinstance(act, Delete) else None
+    return returns or isinstance(act, Delete | Message)
+
+
+def says_no(f: Facts) -> str | None:
+    return "profile-says-no" if f.refuses and not _always_heard(f) else None
+
+
+def opted_out(f: Facts) -> str | None:
+    return "opted-out" if f.standing == "out" and not _always_heard(f) else None
+
+
+def own_account(f: Facts) -> str | None:
+    said = isinstance(f.activity.act, Post | React | Repost | Zap)
+    return "has-own-account-there" if said and f.own and f.sinks <= f.own else None
 
 
 def blocked(f: Facts) -> str | None:
     return "blocked" if f.blocked and not isinstance(f.activity.act, Delete) else None
 
 
-RULES: tuple[Rule, ...] = (own_copy, bridged_elsewhere, not_public, late, twice, opted_out, blocked)
+RULES: tuple[Rule, ...] = (
+    own_copy, bridged_elsewhere, not_public, unlisted, late, twice, says_no, opted_out, own_account, blocked
+)  # fmt: skip
 
 
 def refuse(facts: Facts) -> str | None:

@@ -19,15 +19,17 @@ def destinations(f: Facts) -> Mapping[str, str]:
         return dict.fromkeys(f.present & f.sinks, "copies")
     if isinstance(act, Profile):
         return dict.fromkeys(f.ghosts & f.sinks, "copies")
+    # where somebody has an account of their own they speak for themselves
+    sinks = f.sinks - f.own
     found: dict[str, str] = {}
     bridged = f.standing == "in" or f.consent == "open"
     if bridged or f.answers == "bridge":
-        found |= dict.fromkeys(f.aimed & f.sinks, "answer")
+        found |= dict.fromkeys(f.aimed & sinks, "answer")
     if bridged:
         # whatever is about something can be shown only where that something is
-        reach = f.sinks if isinstance(act, Post | Repost | Pin) else f.present
+        reach = sinks if isinstance(act, Post | Repost | Pin) else f.present
         if f.standing == "in":
-            found |= dict.fromkeys(reach & f.sinks, "member")
+            found |= dict.fromkeys(reach & sinks, "member")
         else:
-            found |= dict.fromkeys(reach & f.audience & f.sinks, "followed")
+            found |= dict.fromkeys(reach & f.audience & sinks, "followed")
     return found

@@ -29,7 +29,7 @@ from bridged.model import (
     Tally,
     Vote,
 )
-from bridged.store import acts, follows, identity, ledger, pins, polls, queue
+from bridged.store import acts, follows, identity, ledger, persons, pins, polls, queue
 from bridged.store.engine import Tx
 from bridged.words import body_of, people_in, posts_in
 
@@ -173,7 +173,12 @@ def _view(core: Core, tx: Tx, activity: Activity, network: str, heard_at: float,
             if known is not None:
                 people[known.activity.actor] = None
     accounts = {r: a for r in people if (a := identity.account(tx, r)) is not None}
-    ghosts: dict[Ref, Ghost | None] = {r: identity.ghost_for(tx, r, network) for r in people if r.network != network}
+    # a mention reaches the account that people have here themselves, if they have one
+    ghosts: dict[Ref, Ghost | None] = {
+        r: (persons.linked(tx, r, network) if r != activity.actor else None) or identity.ghost_for(tx, r, network)
+        for r in people
+        if r.network != network
+    }
     about = _about(activity)
     return View(
         at=heard_at,

@@ -204,7 +204,8 @@ class Threads:
             # a ghost is not enough: it may have been made for an answer to somebody bridged
             if refuse(facts) or not await core.store.read(lambda tx: core.may(tx, activity.actor)):
                 return
-            if await self.ghosts.wanted(activity.actor, network) is None:
+            ghost = await self.ghosts.wanted(activity.actor, network)
+            if ghost is None or ghost.custody == "linked":  # who has an account there speaks for themselves
                 return
             try:
                 await self.bring(activity, network, budget)

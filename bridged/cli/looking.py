@@ -1,6 +1,7 @@
 """`bridged check`, `status` and `trace`: they look, beside a running daemon or without one, and change nothing."""
 
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,10 @@ def status(file: Path, as_json: bool) -> int:
 
 def _status(core: Core, tx: Tx) -> dict[str, Any]:
     now = core.now()
-    members = Counter((ref.network, state) for ref, state, _ in identity.members_of(tx))
+    counted = identity.count_members(tx)
+    members: Counter[tuple[str, str]] = Counter()
+    for (network, state, _), count in counted.items():
+        members[network, state] += count
     depths = queue.depth(tx)
     waiting, since = inboxes.backlog(tx)
     hour: defaultdict[str, dict[str, int]] = defaultdict(dict)
@@ -65,6 +69,8 @@ def _status(core: Core, tx: Tx) -> dict[str, Any]:
             "consent": core.consent(network),
             "members": members[network, "in"],
             "left": members[network, "out"],
+            "members_by": _by(counted, network, "in"),
+            "left_by": _by(counted, network, "out"),
             "ghosts": identity.count_ghosts(tx, network),
             "posts": acts.count_posts(tx, network),
             "queue": depth,
@@ -79,12 +85,28 @@ def _status(core: Core, tx: Tx) -> dict[str, Any]:
     }
 
 
+_DECIDED = {
+    "config": "named in the settings",
+    "operator": "the operator's decision",
+    "person": "their own decision",
+    "profile": "their profile says no",
+    "gone": "gone from their home",
+}
+
+
+def _by(counted: Mapping[tuple[str, str, str], int], network: str, state: str) -> dict[str, int]:
+    """Who decided, and for how many."""
+    return {by: count for (there, standing, by), count in counted.items() if (there, standing) == (network, state)}
+
+
 def _status_lines(document: dict[str, Any]) -> list[str]:
     out = [f"The bridge at {document['domain']}"]
     for network, facts in document["networks"].items():
         out += [
             f"{network} ({facts['consent']})",
             f"  members   {facts['members']} in, {facts['left']} out",
+            *(f"    {n:>7}  in: {_DECIDED.get(by, by)}" for by, n in facts["members_by"].items()),
+            *(f"    {n:>7}  out: {_DECIDED.get(by, by)}" for by, n in facts["left_by"].items()),
             f"  here      {facts['ghosts']} ghosts, {facts['posts']} copies of posts",
             f"  queue     {_waiting(facts['queue'], facts['queue_age'])}",
         ]

@@ -1,19 +1,26 @@
 """`bridged add` and `bridged remove`: written into the database, carried out by the running daemon or the next."""
 
 import asyncio
+import contextlib
 from pathlib import Path
 
 from bridged.adapter import Unreachable
 from bridged.cli.output import NO, USAGE, Failure, show
 from bridged.cli.settled import carry_out
 from bridged.config import Settings
+from bridged.consent import LEFT, REFUSES, join, leave
 from bridged.core import Core
-from bridged.daemon import join, leave, opened
+from bridged.daemon import opened
 from bridged.model import Ghost, Ref
 from bridged.store import identity
 from bridged.store.engine import Tx
 from bridged.trace import named
 
+_HINDERED = {
+    LEFT: "has left the bridge, and only they can come back: by following its account",
+    REFUSES: "says in their profile that they must not be bridged, and that counts for more than your word; they can"
+    " follow the bridge's account once they have taken it out",
+}
 _LATER = "the running daemon makes it, or the next `bridged run`"
 
 
@@ -23,16 +30,19 @@ def add(file: Path, who: str, wait: float, as_json: bool) -> int:
             core = daemon.core
             network, name = parts(core, who)
             ref = await found(core, network, name)
+            with contextlib.suppress(Unreachable):
+                # what the profile says today counts, also against the operator
+                await daemon.bridge.ghosts.account(ref, fresh=True)
 
-            def unit(tx: Tx) -> tuple[bool, bool]:
+            def unit(tx: Tx) -> tuple[bool, str | None]:
                 if (ghost := identity.ghost_at(tx, ref)) is not None:
                     raise Failure(f"{who} is an account this bridge made, for {ghost[0].owner}", NO)
                 already = identity.standing(tx, ref) == "in"
                 return already, join(core, tx, ref, "operator")
 
-            already, joined = await core.store.write(unit)
-            if not joined:
-                raise Failure(f"{who} has left the bridge, and only they can come back: by following its account", NO)
+            already, why = await core.store.write(unit)
+            if why is not None:
+                raise Failure(f"{who} {_HINDERED[why]}", NO)
             ghosts = await _ghosts(core, ref, wait)
             missing = sorted(core.others(network) - {g.ref.network for g in ghosts})
             said = "is bridged already" if already else "is bridged from now on"
@@ -65,7 +75,8 @@ def remove(file: Path, who: str, as_json: bool) -> int:
                 if (ghost := identity.ghost_at(tx, ref)) is not None:
                     raise Failure(f"{who} is an account this bridge made, for {ghost[0].owner}; remove that", NO)
                 if identity.standing(tx, ref) == "out" or not core.may(tx, ref):
-                    raise Failure(f"{who} is not bridged", NO)
+                    why = ": its profile says that it must not be" if identity.refuses(tx, ref) else ""
+                    raise Failure(f"{who} is not bridged{why}", NO)
                 leave(core, tx, ref, "operator")
 
             await core.store.write(unit)

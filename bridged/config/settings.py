@@ -25,6 +25,7 @@ from bridged.config.validation import Model, nearest, validate
 
 Consent = Literal["open", "opt-in", "listed"]
 Answer = Literal["bridge", "digest", "drop"]
+Unlisted = Literal["carry", "drop"]
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HOST_NAME = re.compile(rf"(?:{_LABEL}\.)*{_LABEL}")
@@ -199,6 +200,8 @@ class Settings(_Section):
     consent: Annotated[dict[str, Consent], Field(max_length=100)] = {}
     answers: Annotated[dict[str, Answer], Field(max_length=100)] = {}
     reports: Literal["forward", "operator"] = "forward"
+    unlisted: Annotated[dict[str, Unlisted], Field(max_length=100)] = {}
+    notice: bool = False
     accounts: Annotated[tuple[Annotated[str, AfterValidator(_account)], ...], Field(max_length=100_000)] = ()
     egress: Egress = Egress()
     bot: Bot = Bot()
@@ -235,6 +238,10 @@ class Settings(_Section):
         """What becomes of acts aimed at a bridged account by someone of `network` who is not bridged."""
         return self.answers.get(network, "bridge")
 
+    def unlisted_of(self, network: str) -> Unlisted:
+        """What becomes of posts of that network that are public, but not to be shown around."""
+        return self.unlisted.get(network, "carry")
+
     def validate_part(self, model: type[Model], loc: Loc, values: object) -> Model:
         """`values`, found at `loc`, as `model`. Raises `ConfigError` with key and line."""
         return validate(model, self._tree, loc, values)
@@ -261,6 +268,7 @@ def check_networks(settings: Settings, known: Collection[str]) -> None:
         for section, networks in (
             ("consent", settings.consent),
             ("answers", settings.answers),
+            ("unlisted", settings.unlisted),
             ("adapters", settings.adapters),
         )
         for network in networks

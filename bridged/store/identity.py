@@ -1,22 +1,26 @@
 """Accounts as last seen, what they decided, and the ghosts that stand for them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, exists, func, select, update
 
 from bridged.model import Account, Ghost, Ref
 from bridged.store.engine import Tx
-from bridged.store.schema import accounts, ghosts, members, pages
+from bridged.store.schema import accounts, former_handles, ghosts, members, pages
 from bridged.store.sql import insert_new, pack, upsert
 
 _account = msgspec.json.Decoder(Account)
 Standing = Literal["in", "out"]
+UNDONE = ("profile", "gone")
+"""Reasons to be out that end by themselves: the profile says no, or the account is not to be found."""
 
 
-def save_account(tx: Tx, account: Account, now: float) -> None:
+def save_account(tx: Tx, account: Account, now: float, due_at: float = 0.0) -> None:
+    """Keeps an account as seen just now; `due_at` is when to look at it again."""
     upsert(
         tx,
         accounts,
@@ -26,6 +30,10 @@ def save_account(tx: Tx, account: Account, now: float) -> None:
         alias=account.alias,
         body=pack(account),
         fetched_at=now,
+        due_at=due_at,
+        tries=0,
+        hidden=int(not account.indexable),
+        refuses=int(bool(account.refuses)),
     )
     note_page(tx, account.url, account.ref)
 
@@ -58,6 +66,62 @@ def account_age(tx: Tx, ref: Ref, now: float) -> float | None:
     return None if at is None else now - at
 
 
+def refuses(tx: Tx, ref: Ref) -> bool:
+    """Whether the account's profile, as last seen, says that it must not be bridged."""
+    return bool(
+        tx.execute(
+            select(accounts.c.refuses).where(accounts.c.network == ref.network, accounts.c.id == ref.id)
+        ).scalar()
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """An account to be looked at again: how it was last seen, and the looks in vain since."""
+
+    account: Account
+    tries: int
+
+
+def due_accounts(tx: Tx, networks: Sequence[str], now: float, limit: int) -> list[Look]:
+    """Those due that have a live ghost, or are left alone because of their profile; longest due first."""
+    mine = (ghosts.c.owner_network == accounts.c.network, ghosts.c.owner_id == accounts.c.id, ghosts.c.state == "live")
+    refusing = (members.c.network == accounts.c.network, members.c.id == accounts.c.id, members.c.by.in_(UNDONE))
+    rows = tx.execute(
+        select(accounts.c.body, accounts.c.tries)
+        .where(accounts.c.due_at <= now, accounts.c.network.in_(list(networks)))
+        .where(exists().where(*mine) | exists().where(*refusing))
+        .order_by(accounts.c.due_at)
+        .limit(limit)
+    )
+    return [Look(_account.decode(r.body), r.tries) for r in rows]
+
+
+def nudge(tx: Tx, ref: Ref, now: float) -> None:
+    """The account is to be looked at again soon, unless it was tried in vain just now."""
+    tx.execute(
+        update(accounts)
+        .where(accounts.c.network == ref.network, accounts.c.id == ref.id)
+        .where(accounts.c.due_at > now, accounts.c.tries == 0)
+        .values(due_at=now)
+    )
+
+
+def look_later(tx: Tx, ref: Ref, due_at: float) -> None:
+    """Counts a look in vain."""
+    tx.execute(
+        update(accounts)
+        .where(accounts.c.network == ref.network, accounts.c.id == ref.id)
+        .values(due_at=due_at, tries=accounts.c.tries + 1)
+    )
+
+
+def accounts_called(tx: Tx, network: str, name: str) -> list[Ref]:
+    """Accounts of a network whose verified nicer name this is."""
+    rows = tx.execute(select(accounts.c.id).where(accounts.c.network == network, accounts.c.alias == name).limit(5))
+    return [Ref(network, r.id) for r in rows]
+
+
 def accounts_of(tx: Tx, refs: Sequence[Ref]) -> list[Account]:
     """Those of `refs` (all of one network) that are known."""
     found: list[Account] = []
@@ -78,12 +142,28 @@ def standing(tx: Tx, ref: Ref) -> Standing | None:
 
 
 def decided_by(tx: Tx, ref: Ref) -> str | None:
-    """Who decided on the standing of an account: config, operator or person."""
+    """Who decided on the standing of an account: config, operator, person; `profile` or `gone` (see `UNDONE`)."""
     return tx.execute(select(members.c.by).where(members.c.network == ref.network, members.c.id == ref.id)).scalar()
 
 
 def set_standing(tx: Tx, ref: Ref, state: Standing, by: str, now: float) -> None:
     upsert(tx, members, network=ref.network, id=ref.id, state=state, by=by, at=now)
+
+
+def forget_standing(tx: Tx, ref: Ref) -> None:
+    """Nothing is decided about the account any more."""
+    tx.execute(delete(members).where(members.c.network == ref.network, members.c.id == ref.id))
+
+
+def decided_at(tx: Tx, ref: Ref) -> float | None:
+    return tx.execute(select(members.c.at).where(members.c.network == ref.network, members.c.id == ref.id)).scalar()
+
+
+def count_members(tx: Tx) -> dict[tuple[str, str, str], int]:
+    """How many there are for each network, state, and who decided."""
+    what = (members.c.network, members.c.state, members.c.by)
+    rows = tx.execute(select(*what, func.count()).group_by(*what).order_by(*what))
+    return {(r[0], r[1], r[2]): r[3] for r in rows}
 
 
 def members_of(tx: Tx, network: str | None = None) -> list[tuple[Ref, Standing, str]]:
@@ -135,14 +215,44 @@ def ghost_at(tx: Tx, ref: Ref) -> tuple[Ghost, str] | None:
 
 
 def ghost_named(tx: Tx, network: str, handle: str) -> Ghost | None:
+    """The live ghost that has this handle, or once had it."""
     row = tx.execute(
         select(ghosts).where(ghosts.c.network == network, ghosts.c.handle == handle, ghosts.c.state == "live")
     ).first()
-    return None if row is None else _ghost(row)
+    if row is not None:
+        return _ghost(row)
+    owner = _formerly(tx, network, handle)
+    return ghost_for(tx, owner, network) if owner else None
+
+
+def _formerly(tx: Tx, network: str, handle: str) -> Ref | None:
+    row = tx.execute(
+        select(former_handles).where(former_handles.c.network == network, former_handles.c.handle == handle)
+    ).first()
+    return None if row is None else Ref(row.owner_network, row.owner_id)
+
+
+def rename_ghost(tx: Tx, ghost: Ghost, handle: str) -> Ghost:
+    """The ghost is called `handle` from now on; the old name goes on leading to it."""
+    insert_new(
+        tx,
+        former_handles,
+        network=ghost.ref.network,
+        handle=ghost.handle,
+        owner_network=ghost.owner.network,
+        owner_id=ghost.owner.id,
+    )
+    tx.execute(
+        update(ghosts).where(ghosts.c.network == ghost.ref.network, ghosts.c.ref == ghost.ref.id).values(handle=handle)
+    )
+    return replace(ghost, handle=handle)
 
 
 def handle_taken(tx: Tx, network: str, handle: str, owner: Ref) -> bool:
-    """Whether the ghost of anybody but `owner`, living or gone, has this handle: handles are never handed on."""
+    """Whether the ghost of anybody but `owner`, living or gone, has or had this handle: they are never handed on."""
+    former = _formerly(tx, network, handle)
+    if former is not None and former != owner:
+        return True
     rows = tx.execute(
         select(ghosts.c.owner_network, ghosts.c.owner_id).where(ghosts.c.network == network, ghosts.c.handle == handle)
     )
@@ -193,6 +303,13 @@ def hand_over(tx: Tx, ghost: Ghost, owner: Ref) -> None:
             first_id=ghost.keyed.id,
         )
     )
+    former = former_handles.c
+    tx.execute(
+        update(former_handles)
+        .where(former.network == ghost.ref.network)
+        .where(former.owner_network == ghost.owner.network, former.owner_id == ghost.owner.id)
+        .values(owner_network=owner.network, owner_id=owner.id)
+    )
 
 
 def ghosts_of(tx: Tx, owner: Ref) -> list[Ghost]:
@@ -212,6 +329,17 @@ def live_refs(tx: Tx, network: str) -> list[str]:
     return [
         r.ref for r in tx.execute(select(ghosts.c.ref).where(ghosts.c.network == network, ghosts.c.state == "live"))
     ]
+
+
+def hidden_refs(tx: Tx, network: str) -> list[str]:
+    """Native ids of the live ghosts there whose owners ask not to be found by search."""
+    mine = (accounts.c.network == ghosts.c.owner_network) & (accounts.c.id == ghosts.c.owner_id)
+    rows = tx.execute(
+        select(ghosts.c.ref)
+        .join(accounts, mine)
+        .where(ghosts.c.network == network, ghosts.c.state == "live", accounts.c.hidden == 1)
+    )
+    return [r.ref for r in rows]
 
 
 def owners(tx: Tx, network: str) -> list[str]:

@@ -13,6 +13,7 @@ import msgspec
 from sqlalchemy import func, select, update
 
 from bridged.model import Ref
+from bridged.store import identity
 from bridged.store.engine import Tx
 from bridged.store.schema import copies, lanes, members, outbox
 from bridged.store.sql import clean, insert_new
@@ -30,7 +31,7 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """The head of a lane. `withdrawn` says that its actor is no longer bridged."""
+    """The head of a lane. `withdrawn` says that its actor is no longer bridged, or has a profile that says no."""
 
     id: int
     lane: Lane
@@ -121,7 +122,7 @@ def head(tx: Tx, lane: Lane) -> Item | None:
         row.after_until,
         row.attempt,
         row.queued_at,
-        out == "out",
+        out == "out" or identity.refuses(tx, lane.actor),
     )
 
 
@@ -226,6 +227,25 @@ def deliveries(tx: Tx, copy_ids: Collection[int]) -> list[dict[str, Any]]:
         }
         for r in rows
     ]
+
+
+def of_actor(tx: Tx, actor: Ref, since: float) -> tuple[int, int, str]:
+    """What one account has to be delivered: how many wait, how many queued `since` failed for good, and the
+    commonest reason of those."""
+    mine = (
+        select(outbox.c.state, outbox.c.reason, outbox.c.queued_at)
+        .join(lanes, lanes.c.id == outbox.c.lane)
+        .where(lanes.c.actor_network == actor.network, lanes.c.actor_id == actor.id)
+        .subquery()
+    )
+    waiting = tx.execute(select(func.count()).select_from(mine).where(mine.c.state == "ready")).scalar()
+    failed = tx.execute(
+        select(mine.c.reason, func.count().label("count"))
+        .where(mine.c.state == "dead", mine.c.queued_at >= since)
+        .group_by(mine.c.reason)
+        .order_by(func.count().desc(), mine.c.reason)
+    ).all()
+    return waiting, sum(r.count for r in failed), failed[0].reason if failed else ""
 
 
 def depth(tx: Tx) -> dict[str, tuple[int, float]]:

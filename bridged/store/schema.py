@@ -54,7 +54,10 @@ accounts = Table(
     Column("fetched_at", Float, nullable=False),
     Column("due_at", Float, nullable=False, server_default="0"),  # when to look at it again
     Column("tries", Integer, nullable=False, server_default="0"),  # looks in vain since the last that was not
+    Column("hidden", Integer, nullable=False, server_default="0"),  # 1: asks not to be found by search
+    Column("refuses", Integer, nullable=False, server_default="0"),  # 1: asks not to be bridged
     Index("accounts_handle", "network", "handle"),
+    Index("accounts_alias", "network", "alias"),
     Index("accounts_due", "due_at"),
 )
 
@@ -64,7 +67,7 @@ members = Table(  # what a person, or the operator for them, decided about being
     Column("network", String(64), primary_key=True),
     Column("id", Text, primary_key=True),
     Column("state", String(8), nullable=False),  # in | out
-    Column("by", String(16), nullable=False),  # config | operator | person
+    Column("by", String(16), nullable=False),  # config | operator | person | profile | gone
     Column("at", Float, nullable=False),
 )
 
@@ -138,6 +141,7 @@ lanes = Table(  # one queue for each endpoint and actor; its head blocks it
     Column("due_at", Float),  # None: empty
     UniqueConstraint("network", "endpoint", "actor_network", "actor_id"),
     Index("lanes_due", "due_at"),
+    Index("lanes_actor", "actor_network", "actor_id"),
     sqlite_autoincrement=True,
 )
 

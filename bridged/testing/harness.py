@@ -19,6 +19,7 @@ from bridged.host import AdapterHost
 from bridged.keys import KeyRing
 from bridged.model import BOT, Copy, Ghost, Ref
 from bridged.outbox import Outbox
+from bridged.refresh import Refresh
 from bridged.store import acts, identity, inboxes, ledger, queue
 from bridged.store.engine import Store, Tx, url_of
 from bridged.store.upgrade import CORE
@@ -78,6 +79,7 @@ class Harness:
         self.core.log = self.log
         self.bridge = Bridge(self.core)
         self.outbox = Outbox(self.core)
+        self.refresh = Refresh(self.core, self.bridge.ghosts.profiles)
         self.hosts: dict[str, AdapterHost] = {}
 
     async def open(self) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bridged.adapter import LOCAL, Delivery, Envelope, Outgoing, Part, Rejected, Sent, View
-from bridged.chores import Chore, order
+from bridged.consent import Chore, order
 from bridged.model import (
     BOT,
     HOME,

@@ -7,7 +7,8 @@ import pytest
 
 from bridged import config
 from bridged.adapter import Envelope
-from bridged.daemon import Daemon, join, leave, opened
+from bridged.consent import join, leave
+from bridged.daemon import Daemon, opened
 from bridged.model import Activity, Follow, Post, PostBody, Ref, Text
 from bridged.store import acts, ledger
 from bridged.trace import Story, lines, meant, trace
