@@ -79,6 +79,9 @@ def keep(core: Core, tx: Tx, account: Account, due_at: float) -> None:
     """Saves an account as its home shows it, to be looked at again at `due_at`, and does what its profile says."""
     ref = account.ref
     standing, by = identity.standing(tx, ref), identity.decided_by(tx, ref)
+    old = identity.account(tx, ref)
+    if old is not None and old.indexable != account.indexable:
+        tx.on_commit(core.ears.touch)
     identity.save_account(tx, account, core.now(), due_at)
     notices.drop(tx, ref, "gone")
     if account.refuses and standing != "out":
@@ -89,4 +92,4 @@ def keep(core: Core, tx: Tx, account: Account, due_at: float) -> None:
     elif not account.refuses and standing == "out" and by in identity.UNDONE:
         identity.forget_standing(tx, ref)
         notices.drop(tx, ref, REFUSES)
-    tx.on_commit(core.ears.touch)
+        tx.on_commit(core.ears.touch)

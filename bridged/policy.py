@@ -3,7 +3,21 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from bridged.model import BOT, Activity, Delete, Edit, Follow, FollowList, Message, Post, Profile, React, Ref, Repost, Zap
+from bridged.model import (
+    BOT,
+    Activity,
+    Delete,
+    Edit,
+    Follow,
+    FollowList,
+    Message,
+    Post,
+    Profile,
+    React,
+    Ref,
+    Repost,
+    Zap,
+)
 from bridged.words import body_of
 
 

@@ -175,9 +175,7 @@ def _view(core: Core, tx: Tx, activity: Activity, network: str, heard_at: float,
     accounts = {r: a for r in people if (a := identity.account(tx, r)) is not None}
     # a mention reaches the account that people have here themselves, if they have one
     ghosts: dict[Ref, Ghost | None] = {
-        r: (persons.linked(tx, r, network) if r != activity.actor else None) or identity.ghost_for(tx, r, network)
-        for r in people
-        if r.network != network
+        r: ghost if r == activity.actor else _stands_for(tx, r, network) for r in people if r.network != network
     }
     about = _about(activity)
     return View(
@@ -196,6 +194,11 @@ def _view(core: Core, tx: Tx, activity: Activity, network: str, heard_at: float,
         links=_links(core, tx, activity, network),
         subject=subject,
     )
+
+
+def _stands_for(tx: Tx, ref: Ref, network: str) -> Ghost | None:
+    """Whom somebody is on `network`: the account they have there themselves, else their ghost."""
+    return persons.linked(tx, ref, network) or identity.ghost_for(tx, ref, network)
 
 
 def _is(kind: type, act: object, subject: Activity | None) -> bool:
@@ -225,7 +228,7 @@ def _links(core: Core, tx: Tx, activity: Activity, network: str) -> dict[str, Th
         named = [identity.at_page(tx, url), *(a.parse(url) for a in core.adapters.values())]
         for ref in dict.fromkeys(_at_home(tx, n) for n in named if n is not None):
             there = there_of(tx, ref, network)
-            person = identity.ghost_for(tx, ref, network) if there is None else None
+            person = _stands_for(tx, ref, network) if there is None else None
             if there is not None:
                 found[url] = there
             elif person is not None:

@@ -112,7 +112,9 @@ def status(standing: Standing) -> Text:
     for ghost, link, followers in standing.ghosts:
         lines.append(f"On {ghost.ref.network} you are {link}, followed by {followers} there.")
     if standing.waiting:
-        lines.append(f"{standing.waiting} deliveries of yours wait to be sent.")
+        lines.append(f"Deliveries that wait: {standing.waiting}.")
     if standing.failed:
-        lines.append(f"{standing.failed} failed in the last week, most of them because: {standing.reason}")
+        lines.append(
+            f"Deliveries that failed in the last week: {standing.failed}, most often because: {standing.reason}"
+        )
     return Text("\n".join(lines))

@@ -30,13 +30,14 @@ def add(file: Path, who: str, wait: float, as_json: bool) -> int:
             core = daemon.core
             network, name = parts(core, who)
             ref = await found(core, network, name)
+            ghost = await core.store.read(lambda tx: identity.ghost_at(tx, ref))
+            if ghost is not None:
+                raise Failure(f"{who} is an account this bridge made, for {ghost[0].owner}", NO)
             with contextlib.suppress(Unreachable):
                 # what the profile says today counts, also against the operator
                 await daemon.bridge.ghosts.account(ref, fresh=True)
 
             def unit(tx: Tx) -> tuple[bool, str | None]:
-                if (ghost := identity.ghost_at(tx, ref)) is not None:
-                    raise Failure(f"{who} is an account this bridge made, for {ghost[0].owner}", NO)
                 already = identity.standing(tx, ref) == "in"
                 return already, join(core, tx, ref, "operator")
 

@@ -4,7 +4,7 @@ Its wire format is one JSON object for each act, read and written alike.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -77,6 +77,7 @@ ACTS = frozenset(
 class Told(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     """One act on the wire. `target` is what it is about: a post answered, liked or taken back, an account followed.
 
+    `targets` are several, `mentions` whom it names, or for a message to whom it goes.
     `options` make a post a poll, `votes` are their counts. `links` are found in the text.
     """
 
@@ -103,6 +104,7 @@ class Told(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     pinned: bool = True
     proof: str = ""
     msats: int = 0
+    refuses: str = ""
 
     def poll(self) -> Poll | None:
         """Options are named by their letters: a, b, c …"""
@@ -161,6 +163,10 @@ class FakeNetwork:
                 **more,
             )  # fmt: skip
 
+    def change(self, who: str, **values: Any) -> None:
+        """Somebody's account looks otherwise from now on: `change("alice", refuses="#nobridge")`."""
+        self.people[who] = replace(self.people[who], **values)
+
     def say(self, kind: str, by: str, *, hidden: bool = False, **values: Any) -> Envelope:
         """Somebody does something; `hidden` keeps it from being fetched."""
         self._count += 1
@@ -178,6 +184,10 @@ class FakeNetwork:
         """What arrived, each id once for each endpoint, as a server that knows what it has would show it."""
         found = {(where, t.id): t for where, t in reversed(self.sent) if endpoint in (None, where)}
         return [t for t in reversed(found.values()) if kind in (None, t.kind)]
+
+    def messages(self, to: str) -> list[str]:
+        """What somebody was written by our ghosts, oldest first."""
+        return [t.text for t in self.received("Message") if to in t.mentions]
 
     def texts(self, endpoint: str | None = None) -> list[str]:
         """The texts of posts that arrived and were not taken back."""
@@ -216,7 +226,7 @@ class _Fake:
 
     async def find(self, name: str) -> Ref | None:
         self._reach()
-        return next((a.ref for a in self.world.people.values() if a.handle == name), None)
+        return next((a.ref for a in self.world.people.values() if name in (a.handle, a.alias)), None)
 
     async def account(self, ref: Ref) -> Account | None:
         self._reach()
@@ -241,7 +251,7 @@ class _Fake:
             raise Unreachable(f"{self.network} is silent")
 
     async def mint(self, account: Account, taken: Callable[[str], Awaitable[bool]]) -> Ghost:
-        handle = f"{account.handle}@{account.ref.network}"
+        handle = f"{account.alias or account.handle}@{account.ref.network}"
         if await taken(handle):
             handle = f"{account.ref.id}.{handle}"
         return Ghost(account.ref, Ref(self.network, f"ghost/{account.ref}"), handle)
@@ -278,7 +288,7 @@ class _Fake:
             case "FollowList":
                 return FollowList(tuple(Ref(self.network, t) for t in told.targets))
             case "Profile":
-                return Profile(Account(by, by.id, name=told.text))
+                return Profile(Account(by, by.id, name=told.text, refuses=told.refuses))
             case "Delete" | "Follow" | "Accept" | "Reject" | "Repost" | "Block" | "Move":
                 return _about[told.kind](target())
             case "React":
@@ -310,6 +320,9 @@ class _Fake:
         at, by = min(activity.at, view.at), view.actor.ref.id
         endpoints = ("hub",) if self.world.hub else tuple(dict.fromkeys(a.endpoint for a in view.recipients))
 
+        named = act.body.mentions if isinstance(act, Post) else ()
+        here = tuple(g.ref.id for r in named if (g := view.ghosts.get(r)))
+
         def part(of: Ref, ref: Ref | None, id: str, *, gone: bool = False, **values: Any) -> Part:
             told = Told(kind=kind, id=id, by=by, at=at, mark=str(activity.ref), **values)
             body = msgspec.json.encode(told)
@@ -328,6 +341,7 @@ class _Fake:
                 said = own(
                     body.text.plain,
                     parent.ref.id if parent and parent.ref else "",
+                    mentions=here,
                     quote=quoted.ref.id if quoted and quoted.ref else "",
                     links=tuple(str(there) for there in view.links.values()),
                     **_poll(body.poll),

@@ -384,6 +384,18 @@ def test_added_account_gets_its_ghost_from_the_running_bridge(running: Running, 
     assert "is bridged already" in again.out
 
 
+def test_account_whose_profile_says_no_is_not_added(running: Running, say: Say) -> None:
+    said = say("-c", running.file, "add", "alpha:shy")
+    assert said.code == 1
+    assert "says in their profile that they must not be bridged" in said.err
+    removed = say("-c", running.file, "remove", "alpha:shy")
+    assert removed.code == 1
+    assert "is not bridged: its profile says that it must not be" in removed.err
+    told = say("-c", running.file, "status", "--json").json["networks"]["alpha"]
+    assert told["left_by"]["profile"] == 1
+    assert "1  out: their profile says no" in say("-c", running.file, "status").out
+
+
 def test_post_of_an_added_account_is_traced_from_both_ends(running: Running, say: Say) -> None:
     assert say("-c", running.file, "add", "alpha:amy", "--wait", 20).code == 0
     running.post("p1 amy hello there")

@@ -79,6 +79,8 @@ def test_least_file_gets_its_defaults(write, tmp_path: Path):
     assert settings.trusted_proxies == settings.egress.allow == settings.accounts == ()
     assert settings.consent_of("anything") == "opt-in"
     assert settings.answers_of("anything") == "bridge"
+    assert settings.unlisted_of("anything") == "carry"
+    assert settings.notice is False
     assert (settings.log.format, settings.log.level) == ("auto", "info")
 
 
@@ -95,6 +97,8 @@ secret: {env: MY_SECRET}
 trusted_proxies: [10.0.0.0/8, "fd00::/8", 192.0.2.1]
 consent: {a: listed, b: open}
 answers: {a: drop, b: digest}
+unlisted: {a: drop}
+notice: true
 accounts: ["a:x", "b:@me@host.example"]
 egress: {allow: [127.0.0.0/8], ports: [443, 8443]}
 bot: {username: brid, name: "Brid the Bridge"}
@@ -113,6 +117,8 @@ log: {format: json, level: debug}
     assert [str(net) for net in settings.trusted_proxies] == ["10.0.0.0/8", "fd00::/8", "192.0.2.1/32"]
     assert (settings.consent_of("a"), settings.consent_of("b")) == ("listed", "open")
     assert (settings.answers_of("a"), settings.answers_of("b")) == ("drop", "digest")
+    assert (settings.unlisted_of("a"), settings.unlisted_of("b")) == ("drop", "carry")
+    assert settings.notice is True
     assert settings.accounts == ("a:x", "b:@me@host.example")
     assert settings.egress.allow == (ip_network("127.0.0.0/8"),)
     assert settings.egress.ports == (443, 8443)

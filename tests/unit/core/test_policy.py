@@ -12,6 +12,7 @@ from bridged.model import (
     Edit,
     Follow,
     FollowList,
+    Message,
     Post,
     PostBody,
     Profile,
@@ -47,6 +48,10 @@ def test_plain_post_is_carried() -> None:
         (_facts(_post("direct")), "not-public"),
         (_facts(seen="deleted"), "deleted-before"),
         (_facts(React(POST), seen="live"), "known"),
+        (_facts(_post("unlisted"), unlisted="drop"), "unlisted"),
+        (_facts(Message((Ref("blue", "bob"),), Text("psst"))), "not-public"),
+        (_facts(refuses=True), "profile-says-no"),
+        (_facts(own=frozenset({"blue"}), sinks=frozenset({"blue"})), "has-own-account-there"),
         (_facts(standing="out"), "opted-out"),
         (_facts(Follow(Ref("blue", "bob")), standing="out"), "opted-out"),
         (_facts(blocked=True), "blocked"),
@@ -75,6 +80,19 @@ def test_what_can_be_said_again_is_not_known(act: object) -> None:
 @pytest.mark.parametrize("act", [Follow(BOT), FollowList((BOT, Ref("blue", "bob")))])
 def test_following_the_bot_is_the_way_back(act: object) -> None:
     assert refuse(_facts(act, standing="out")) is None
+
+
+@pytest.mark.parametrize("state", [{"standing": "out"}, {"refuses": True}])
+def test_writing_to_the_bot_is_always_heard(state: dict[str, object]) -> None:
+    assert refuse(_facts(Message((BOT,), Text("start")), **state)) is None
+
+
+def test_unlisted_post_is_carried_unless_the_setting_says_no() -> None:
+    assert refuse(_facts(_post("unlisted"))) is None
+
+
+def test_own_account_on_one_network_leaves_the_others() -> None:
+    assert refuse(_facts(own=frozenset({"blue"}), sinks=frozenset({"blue", "green"}))) is None
 
 
 def test_blocking_is_refused_to_one_of_our_ghosts() -> None:

@@ -37,6 +37,12 @@ def test_members_answer_goes_whatever_the_setting() -> None:
     assert destinations(_facts(Post(BODY), answers="drop", aimed={"blue"}, standing="in")).keys() == SINKS
 
 
+def test_nothing_new_goes_where_the_actor_has_an_account_of_their_own() -> None:
+    own = {"consent": "open", "audience": {"blue", "green"}, "aimed": {"blue"}, "own": {"blue"}}
+    assert destinations(_facts(Post(BODY), **own)) == {"green": "followed"}
+    assert destinations(_facts(Delete(POST), present={"blue"}, **own)) == {"blue": "copies"}
+
+
 @pytest.mark.parametrize("act", [Edit(BODY), Delete(POST)])
 def test_change_goes_where_the_copies_are(act: object) -> None:
     assert destinations(_facts(act, present={"green"}, standing="in")) == {"green": "copies"}

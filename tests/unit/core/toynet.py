@@ -1,7 +1,7 @@
 """Two invented networks for tests of the command line, installed by a folder of metadata on the path.
 
 An account is a word, a post is `id author text` posted to /NETWORK/posts. Nobody lives at `nobody`, `silent`
-does not answer, and every endpoint of a network with `down: true` fails.
+does not answer, `shy` does not want to be bridged, and every endpoint of a network with `down: true` fails.
 """
 
 from collections.abc import Iterable, Sequence
@@ -100,7 +100,8 @@ class Toy:
         return None if name == "nobody" else Ref(self.network, name)
 
     async def account(self, ref: Ref) -> Account | None:
-        return Account(ref, ref.id, alias=f"{ref.id}@home", name=ref.id.title())
+        refuses = "#nobridge" if ref.id == "shy" else ""
+        return Account(ref, ref.id, alias=f"{ref.id}@home", name=ref.id.title(), refuses=refuses)
 
     async def fetch(self, ref: Ref) -> Sequence[Envelope]:
         return []
