@@ -326,7 +326,7 @@ async def test_strangers_answers_are_told_in_one_digest_an_hour(bridge_of: Any) 
     assert scene.red.received("React") == []
     scene.bridge.clock.move(3600)
     await scene.bridge.settle()
-    told = scene.red.texts()
+    told = [t.text for t in scene.red.received("Message")]
     assert len(told) == 1
     assert "2 times" in told[0]
     assert told[0].count("ben") >= 2
