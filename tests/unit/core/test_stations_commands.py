@@ -12,19 +12,17 @@ from bridged.store import acts, identity
 from bridged.testing import FakeNetwork, Harness
 from bridged.testing.network import ACTS
 
-WRITES = ACTS | {"Message"}
-
 
 @pytest.fixture
 def red() -> FakeNetwork:
-    red = FakeNetwork("red", follows="request", hearing="push", hub=False, acts=WRITES)
+    red = FakeNetwork("red", follows="request", hearing="push", hub=False)
     red.join("alice", "rita")
     return red
 
 
 @pytest.fixture
 def blue() -> FakeNetwork:
-    blue = FakeNetwork("blue", acts=WRITES)
+    blue = FakeNetwork("blue")
     blue.join("bob", "ben")
     return blue
 

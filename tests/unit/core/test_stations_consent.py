@@ -8,21 +8,18 @@ from bridged.consent import join
 from bridged.model import Ref
 from bridged.store import identity
 from bridged.testing import FakeNetwork, Harness
-from bridged.testing.network import ACTS
-
-WRITES = ACTS | {"Message"}
 
 
 @pytest.fixture
 def red() -> FakeNetwork:
-    red = FakeNetwork("red", follows="request", hub=False, acts=WRITES)
+    red = FakeNetwork("red", follows="request", hub=False)
     red.join("alice", "rita")
     return red
 
 
 @pytest.fixture
 def blue() -> FakeNetwork:
-    blue = FakeNetwork("blue", acts=WRITES)
+    blue = FakeNetwork("blue")
     blue.join("bob", "ben")
     return blue
 
