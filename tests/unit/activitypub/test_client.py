@@ -344,3 +344,51 @@ def test_migration_makes_the_tables_that_the_code_names():
             assert seen.get_pk_constraint(table.name)["constrained_columns"] == [
                 column.name for column in table.primary_key
             ]
+
+
+@pytest.mark.parametrize("how", ["deliver", "fetch"])
+async def test_scheme_is_changed_on_evidence_alone_and_back_again(host: FakeHost, adapter: ActivityPub, how: str):
+    """A host's answer to one scheme says which it took; a refusal of both says nothing."""
+    takes = "Signature-Input"
+    note = Peer(host).note()
+    host.http.serve(note["id"], note)
+    page = host.http.pages[note["id"]]
+    schemes: list[str] = []
+
+    def answer(sent: Any) -> Response:
+        scheme = "Signature-Input" if "Signature-Input" in sent else "Signature"
+        schemes.append(scheme)
+        if scheme != takes:
+            return Response(401, note["id"], {}, b"")
+        return page if how == "fetch" else Response(202, INBOX, {}, b"")
+
+    host.http.pages[note["id"]] = host.http.pages[INBOX] = answer
+
+    async def once() -> list[str]:
+        schemes.clear()
+        if how == "fetch":
+            await adapter.fetch(ref(note["id"]))
+        elif takes:
+            await adapter.deliver(item())
+        else:
+            with pytest.raises(Retry):
+                await adapter.deliver(item())
+        return [*schemes]
+
+    assert await once() == ["Signature", "Signature-Input"]
+    assert await once() == ["Signature-Input"]
+    takes = ""
+    assert await once() == ["Signature-Input", "Signature"]
+    takes = "Signature"
+    assert await once() == ["Signature-Input", "Signature"]
+    assert await once() == ["Signature"]
+    assert await host.read(tables.scheme_of("peer.test")) == "cavage"
+
+
+async def test_hosts_keep_within_their_bounds(host: FakeHost, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tables, "MAX_HOSTS", 2)
+    for number in range(4):
+        await host.write(tables.keep_scheme(f"{number}.test", "rfc9421", NOW + number))
+    await host.write(tables.prune)
+    kept = [await host.read(tables.scheme_of(f"{number}.test")) for number in range(4)]
+    assert kept == [None, None, "rfc9421", "rfc9421"]
