@@ -8,9 +8,7 @@ from .peers import Fedify, NostrUser
 from .world import World, eventually
 
 
-def test_note_is_found_by_its_id_under_our_domain(
-    fedify: Fedify, bob: NostrUser, bridge: Bridge, world: World
-) -> None:
+def test_note_is_found_by_its_id_under_our_domain(fedify: Fedify, bob: NostrUser, bridge: Bridge, world: World) -> None:
     """Nobody follows bob, and nobody has seen this post."""
     event = bob.note("only for those who search")
     name = ids.names(Ref("nostr", event["id"]))

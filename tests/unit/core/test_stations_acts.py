@@ -1,10 +1,12 @@
 """Polls, pins, lists, reports, moves, quotes, zaps, expiry and links, through the stations, on both databases."""
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from bridged.adapter import Unreachable
 from bridged.moves import NotProved
 from bridged.store import acts, follows, identity, pins
 from bridged.testing import FakeNetwork, Harness
@@ -310,6 +312,16 @@ async def test_thread_found_by_its_address_comes_with_its_answers(scene: Scene) 
     assert await scene.bridge.copies(scene.red.ref(answer.id), "blue")
     assert (await scene.bridge.hosts["blue"].answers(found, 10))[0] == 1
     assert await scene.bridge.hosts["blue"].bring("red://nothing-here") is None
+
+
+async def test_what_nobody_reads_is_nothing_however_busy_the_search(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host: Any = scene.bridge.hosts["blue"]
+    monkeypatch.setattr(host._threads, "_searches", asyncio.Semaphore(0))
+    assert await host.bring("robots.txt") is None
+    with pytest.raises(Unreachable):
+        await host.bring("red://rita")
 
 
 async def test_account_found_by_its_address_gets_its_ghost(scene: Scene) -> None:
