@@ -186,8 +186,9 @@ class Rehearsal:
         named = subject.act if isinstance(act, Delete) and subject is not None else act
         match named:
             case Accept() | Reject():
-                if subject is not None and subject.actor.network != actor.network:
-                    yield activity, subject.actor.network
+                asker = subject.actor.network if subject is not None else actor.network
+                if asker != actor.network and self._capabilities(asker).follows == "request":
+                    yield activity, asker
             case Follow(target) | Block(target):
                 if target.network != actor.network:
                     yield activity, target.network
