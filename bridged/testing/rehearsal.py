@@ -23,7 +23,6 @@ from bridged.model import (
     Follow,
     FollowList,
     Ghost,
-    Message,
     Move,
     Pin,
     PinList,
@@ -129,12 +128,11 @@ class Rehearsal:
     def _refused(self, raw: Activity, activity: Activity) -> str:
         ours = raw.actor in self._owners or raw.ref in self._origins
         known = self._known.get(activity.ref)
-        actor = self._accounts.get(activity.actor)
-        why = refuse(Facts(activity, ours=ours, seen="live" if known else None))
+        actor = activity.act.account if isinstance(activity.act, Profile) else self._accounts.get(activity.actor)
+        refuses = actor is not None and actor.refuses != ""
+        why = refuse(Facts(activity, ours=ours, seen="live" if known else None, refuses=refuses))
         why = why or ("copy-of-another-bridge" if actor and actor.mark else "")
         act = activity.act
-        if isinstance(act, Message) and BOT not in act.to:
-            return "not-public"
         if why or not isinstance(act, Edit | Delete | Tally | Vote) or act == Delete(activity.actor):
             return why
         about = self._known.get(act.body.ref if isinstance(act, Edit) else act.target)
