@@ -19,6 +19,7 @@ from bridged.lists import Lists, Plan
 from bridged.model import (
     BOT,
     Accept,
+    Act,
     Activity,
     Approve,
     Block,
@@ -32,6 +33,7 @@ from bridged.model import (
     Pin,
     PinList,
     Post,
+    PostBody,
     Profile,
     QuoteRequest,
     React,
@@ -233,7 +235,14 @@ class Acting:
             if activity.at < known.activity.at:
                 note(core, tx, "dropped", activity, "older-than-known")
                 return
+            if _reads_alike(act.body, known.activity.act):
+                core.metrics.dropped.labels(activity.ref.network, "known").inc()
+                return
             acts.revise(tx, act.body.ref, Post(act.body), activity.at)
+        elif isinstance(act, Repost) and acts.done_before(tx, activity, act.target):
+            # groups show a post once as itself and once as the act that made it
+            core.metrics.dropped.labels(activity.ref.network, "known").inc()
+            return
         elif not acts.record(tx, activity, _target(activity), roots(tx, activity)):
             return
         if isinstance(act, Post):
@@ -316,6 +325,17 @@ class Acting:
 
 PATIENCE = 6
 """Attempts for which an activity waits for what it refers to; then it goes without."""
+
+
+def _reads_alike(new: PostBody, known: Act) -> bool:
+    """Whether an edit changed nothing but the votes of a poll, which are told otherwise."""
+
+    def words(body: PostBody) -> PostBody:
+        options = [replace(o, votes=0) for o in body.poll.options] if body.poll else []
+        poll = replace(body.poll, options=tuple(options), voters=0, closed=False) if body.poll else None
+        return replace(body, poll=poll, at=0.0, detail={})
+
+    return isinstance(known, Post) and new.poll is not None and words(new) == words(known.body)
 
 
 def _seen(tx: Tx, activity: Activity, known: acts.Known | None) -> str | None:

@@ -6,6 +6,7 @@ leave     an account is no longer bridged: every copy is deleted, page by page, 
 
 import msgspec
 
+from bridged import agenda
 from bridged.adapter import Envelope
 from bridged.consent import Chore
 from bridged.core import Core
@@ -55,6 +56,9 @@ class Chores:
                     follows.put(tx, BOT, ref, follow.ref, "asked", now)
                     tell(core, tx, follow, ref.network, now)
                     tx.on_commit(core.outbox_wake.set)
+                # what was said before nobody pushed to us
+                agenda.order(tx, "recent", ref, core.now())
+                tx.on_commit(core.inbox_wake.set)
 
             await core.store.write(unit)
         core.ears.touch()

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from bridged import consent, wording
+from bridged import agenda, consent, wording
 from bridged.adapter import Unreachable
 from bridged.bot import can_write, write_to
 from bridged.core import Core
@@ -68,6 +68,9 @@ class Following:
         asked = there.follows == "request" and told
         if asked and follows.state_of(tx, actor, target) == "live":
             asked = False
+        if there.hearing == "push" and not follows.audience_networks(tx, target):
+            agenda.order(tx, "recent", target, core.now())
+            tx.on_commit(core.inbox_wake.set)
         follows.put(tx, actor, target, activity.ref, "asked" if asked else "live", core.now())
         note(core, tx, "heard", activity, f"follows {target}")
         if not asked:

@@ -154,6 +154,19 @@ def forestalled(tx: Tx, ref: Ref, actor: Ref) -> bool:
     )
 
 
+def done_before(tx: Tx, activity: Activity, target: Ref) -> bool:
+    """Whether the actor did the same kind of thing to `target` before, and has not taken it back."""
+    same = select(acts.c.id).where(
+        acts.c.target_network == target.network,
+        acts.c.target_id == target.id,
+        acts.c.kind == kind_of(activity.act),
+        acts.c.network == activity.actor.network,
+        acts.c.actor == activity.actor.id,
+        acts.c.state == "live",
+    )
+    return tx.execute(same.limit(1)).first() is not None
+
+
 def latest(tx: Tx, kind: str, limit: int) -> list[Known]:
     """The newest acts of a kind, newest first."""
     rows = tx.execute(select(acts).where(acts.c.kind == kind).order_by(acts.c.at.desc(), acts.c.id).limit(limit))
@@ -174,7 +187,7 @@ def origins_with_copies(tx: Tx, actor: Ref, network: str, limit: int) -> list[Kn
     rows = tx.execute(
         select(acts)
         .where(acts.c.network == actor.network, acts.c.actor == actor.id, acts.c.state != "deleted", here)
-        .where(acts.c.kind.in_(("Post", "React", "Repost", "Follow", "Block")))
+        .where(acts.c.kind.in_(("Post", "React", "Zap", "Repost", "Pin", "Follow", "Block")))
         .order_by(acts.c.at.desc())
         .limit(limit)
     )

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from bridged.adapter import Unreachable
+from bridged.model import Activity, Edit, Text
 from bridged.moves import NotProved
 from bridged.store import acts, follows, identity, pins
 from bridged.testing import FakeNetwork, Harness
@@ -372,3 +373,47 @@ async def test_mention_of_another_bridges_ghost_reaches_the_person(scene: Scene)
     known = await scene.bridge.read(lambda tx: acts.find(tx, scene.blue.ref(post.id)))
     assert known is not None
     assert known.activity.act.body.mentions == (scene.red.ref("rita"),)  # type: ignore[union-attr]
+
+
+async def test_report_about_a_post_alone_means_its_author(scene: Scene) -> None:
+    await scene.bridge.hear(scene.red.post("alice", "buy now"))
+    copy = scene.blue.received("Post")[0].id
+    await scene.bridge.hear(scene.blue.say("Report", "bob", target=copy))
+    assert [t.target for t in scene.red.received("Report")] == ["alice"]
+
+
+async def test_second_repost_of_the_same_is_none(scene: Scene) -> None:
+    await scene.bridge.hear(scene.red.post("alice", "hello"))
+    copy = scene.blue.received("Post")[0].id
+    first = scene.blue.say("Repost", "bob", target=copy)
+    await scene.bridge.hear(first, scene.blue.say("Repost", "bob", target=copy))
+    assert len(scene.red.received("Repost")) == 1
+    await scene.bridge.hear(scene.blue.say("Delete", "bob", target=first.id))
+    await scene.bridge.hear(scene.blue.say("Repost", "bob", target=copy))
+    assert len(scene.red.received("Repost")) == 2
+
+
+async def test_edit_of_a_poll_that_brings_only_votes_is_no_edit(scene: Scene) -> None:
+    asked, _ = await poll(scene, scene.red, "alice")
+    known = await scene.bridge.read(lambda tx: acts.find(tx, scene.red.ref(asked)))
+    assert known is not None
+    body = known.activity.act.body  # type: ignore[union-attr]
+    options = tuple(replace(o, votes=7) for o in body.poll.options)
+    again = replace(body, poll=replace(body.poll, options=options))
+    for number, said in enumerate((again, replace(again, text=Text("what now?")))):
+        edit = Activity(scene.red.ref(f"edit{number}"), body.author, body.at + 5, Edit(said))
+        units = await scene.bridge.bridge.acting.plan(edit, scene.bridge.clock(), "test", attempt=0)
+        await scene.bridge.write(lambda tx, units=units: [unit(tx) for unit in units])
+    await scene.bridge.settle()
+    assert [t.text for t in scene.blue.received("Edit")] == ["what now?"]
+
+
+async def test_what_an_account_said_lately_is_heard_once_somebody_follows(bridge_of: Any) -> None:
+    red, blue = FakeNetwork("red", hearing="push"), FakeNetwork("blue")
+    red.join("alice")
+    blue.join("bob")
+    red.post("alice", "yesterday", at=red.now - 86400)
+    bridge = await bridge_of(red, blue)
+    ghost = await bridge.ghost(red.ref("alice"), "blue")
+    await bridge.hear(blue.say("Follow", "bob", target=ghost.ref.id))
+    assert blue.texts() == ["yesterday"]
