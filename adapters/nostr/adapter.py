@@ -1,7 +1,7 @@
 """The Nostr adapter: glue between the bridge, the relays and the pure rooms beside it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -11,7 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from aiohttp import web
 
-from adapters.nostr import ids, messages, nip05, plan, signing
+from adapters.nostr import ids, messages, nip05, plan, pow, relays, signing
 from adapters.nostr.config import NostrConfig
 from adapters.nostr.decode import account_of, decode
 from adapters.nostr.encode import ACTS, Draft, Letter, encode
@@ -67,10 +67,11 @@ class Nostr:
     def __init__(self, config: NostrConfig, host: Host) -> None:
         self._host = host
         own = _relay_address(host.site.base_url, config.relay.path) if config.relay.enabled else ""
-        relays = tuple(url for url in config.relays if url != own)
-        self._home = Home(host.site.domain, own, relays, config.edits)
-        self._endpoints = (*((LOCAL,) if own else ()), *relays)
-        self._pool = Pool(relays, host, self._authenticate)
+        configured = tuple(url for url in config.relays if url != own)
+        self._home = Home(host.site.domain, own, configured, config.edits)
+        self._endpoints = (*((LOCAL,) if own else ()), *configured)
+        self._pool = Pool(configured, host, self._authenticate, self._bot_key, own=own, outbox=config.outbox.max_relays)
+        self._pow, self._bot = config.pow, ""
         self._names = nip05.Names(host, self._home.public_relays)
         self._relay = Relay(host, config.relay, own, self.wants, self.accept) if own else None
 
@@ -114,25 +115,35 @@ class Nostr:
         return await nip05.find(self._host, name) if "@" in name else None
 
     async def account(self, ref: Ref) -> Account | None:
-        """The newest kind 0 that the relays know; a key without one is an account all the same."""
+        """The newest kind 0 that the relays know, and where the account reads and writes (`relays.detail_of`).
+
+        A key without a profile is an account all the same.
+        """
         if not ids.is_hex(ref.id):
             return None
-        found = await self._search(_profile_of(ref.id))
+        lists = self._pool.lists
+        found = await self._search(_account_of(ref.id), await self._writes_to(ref.id))
+        await lists.note(event for event, _ in found)
         newest: Event | None = None
         for event, _ in found:
-            if newest is None or supersedes(event, newest):
+            if event.kind == 0 and (newest is None or supersedes(event, newest)):
                 newest = event
         try:
             account = account_of(ref.id, newest)
         except Malformed:
             account = account_of(ref.id, None)
+        known = (await lists.of([ref.id])).get(ref.id)
+        if known is not None:
+            account = replace(account, detail={**account.detail, **relays.detail_of(known)})
         return await self._with_alias(account)
 
     async def fetch(self, ref: Ref) -> Sequence[Envelope]:
         """The newest version of one post."""
         coordinates = ids.split_address(ref.id)
+        also: Collection[str] = ()
         if coordinates is not None:
             kind, pubkey, name = coordinates
+            also = await self._writes_to(pubkey)
             wanted = Filter(
                 authors=frozenset({pubkey}),
                 kinds=frozenset({kind}),
@@ -144,7 +155,7 @@ class Nostr:
         else:
             return ()
         newest: tuple[Event, str] | None = None
-        for event, url in await self._search(wanted):
+        for event, url in await self._search(wanted, also):
             if newest is None or supersedes(event, newest[0]):
                 newest = event, url
         if newest is None:
@@ -192,7 +203,7 @@ class Nostr:
 
     def wants(self, event: Event) -> bool:
         """Whether a verified event is one of those the bridge listens for."""
-        return plan.wanted(event, self._host.heard())
+        return plan.wanted(event, self._host.heard(), self._bot_key())
 
     async def accept(self, event: Event) -> None:
         """Take a verified event from a client of the embedded relay: kept there and handed in, or neither.
@@ -206,6 +217,7 @@ class Nostr:
             self._host.dropped(bad.reason)
             raise Rejected(f"invalid: {bad.reason}") from None
         relay = self._relay
+        await self._pool.lists.note([event])
         await self._host.receive(
             envelope_of(event, self._home.relay, now),
             also=None if relay is None else partial(_take, relay, event),
@@ -265,15 +277,23 @@ class Nostr:
             return account
         return replace(account, alias=alias) if found == account.ref else account
 
-    async def _search(self, wanted: Filter) -> list[tuple[Event, str]]:
-        """From the embedded relay and all others. Raises Unreachable when nothing was found nor asked."""
+    async def _search(self, wanted: Filter, also: Collection[str] = ()) -> list[tuple[Event, str]]:
+        """From the embedded relay, the configured ones, and `also`.
+
+        Raises Unreachable when nothing was found nor asked.
+        """
         here = await self._stored(wanted)
         try:
-            return [*here, *await self._pool.query([wanted])]
+            return [*here, *await self._pool.query([wanted], also=also)]
         except Unreachable:
             if here:
                 return here
             raise
+
+    async def _writes_to(self, pubkey: str) -> Collection[str]:
+        """Where an account is best asked for, as far as is known (NIP-65)."""
+        known = (await self._pool.lists.of([pubkey])).get(pubkey)
+        return () if known is None else [url for url in known.write if url != self._home.relay]
 
     async def _stored(self, wanted: Filter) -> list[tuple[Event, str]]:
         relay = self._relay
@@ -298,7 +318,13 @@ class Nostr:
             secret = self._host.keys.derive(_BALLOT, draft.of)
         else:
             secret = self._secret(view.actor.keyed, view.actor.generation)
-        event = sign(secret, draft.kind, draft.at, draft.tags, draft.content)
+        tags = draft.tags
+        if self._pow:
+            key = signing.public_key(secret).hex()
+            tags = pow.mine(key, draft.at, draft.kind, tags, draft.content, self._pow)
+            if tags is None:
+                raise Rejected("no proof of work was found in time, set adapters.nostr.pow lower")
+        event = sign(secret, draft.kind, draft.at, tags, draft.content)
         if event.pubkey != view.actor.ref.id and not draft.secret:
             raise Rejected("the ghost's key is not the one derived for it")
         body = to_json(event)
@@ -322,7 +348,9 @@ class Nostr:
         return self._host.keys.derive(_PURPOSE, owner, generation)
 
     def _bot_key(self) -> str:
-        return signing.public_key(self._secret(_BOT, 0)).hex()
+        if not self._bot:  # asked for with every event
+            self._bot = signing.public_key(self._secret(_BOT, 0)).hex()
+        return self._bot
 
     def _authenticate(self, url: str, challenge: str) -> Event:
         """NIP-42, as the bot."""
@@ -332,6 +360,11 @@ class Nostr:
 
 def _profile_of(pubkey: str) -> Filter:
     return Filter(authors=frozenset({pubkey}), kinds=frozenset({0}), limit=1)
+
+
+def _account_of(pubkey: str) -> Filter:
+    # no limit: relays that keep old versions would fill it with those of one kind
+    return Filter(authors=frozenset({pubkey}), kinds=frozenset({0}) | relays.LISTS)
 
 
 def _take(relay: Relay, event: Event, tx: Tx) -> None:

@@ -2,32 +2,14 @@
 
 import re
 from typing import Annotated, Self
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from adapters.nostr.home import Edits
+from adapters.nostr.relays import relay_url
 
 MAX_RELAYS = 20
 _PATH = re.compile(r"/[A-Za-z0-9._~/-]{0,100}")
-
-
-def _relay_url(text: str) -> str:
-    """A ws or wss URL in the one spelling used as endpoint, cursor key and label."""
-    try:
-        parts = urlsplit(text.strip())
-        port = parts.port
-    except ValueError:
-        raise ValueError("not a relay URL") from None
-    if parts.scheme not in ("ws", "wss") or not parts.hostname or parts.username or parts.fragment:
-        raise ValueError("a relay URL is like wss://relay.example")
-    if not text.isascii() or len(text) > 255:
-        raise ValueError("a relay URL has at most 255 ASCII characters")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    default = {"ws": 80, "wss": 443}[parts.scheme]
-    netloc = host if port in (None, default) else f"{host}:{port}"
-    query = f"?{parts.query}" if parts.query else ""
-    return f"{parts.scheme}://{netloc}{parts.path.rstrip('/')}{query}"
 
 
 def _relay_path(text: str) -> str:
@@ -36,7 +18,7 @@ def _relay_path(text: str) -> str:
     return text
 
 
-RelayUrl = Annotated[str, AfterValidator(_relay_url)]
+RelayUrl = Annotated[str, AfterValidator(relay_url)]
 
 
 class StrangersConfig(BaseModel):
@@ -69,16 +51,31 @@ class RelayConfig(BaseModel):
     posting_policy: Annotated[str, Field(max_length=200)] = ""
 
 
+class OutboxConfig(BaseModel):
+    """The outbox model: people are also read from the relays they say they write to (NIP-65).
+
+    `max_relays` connections are kept for that at most; 0 reads from the configured relays alone.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_relays: Annotated[int, Field(ge=0, le=300)] = 30
+
+
 class NostrConfig(BaseModel):
     """`relays` are read from and written to, beside the embedded one.
 
     `edits` says what becomes of a note that is edited elsewhere: "repost" deletes it and says it anew, "note" leaves
     it and adds the new text as an answer.
+    `pow` is the proof of work (NIP-13) in all our events, in bits, for relays that ask for some. Each bit doubles
+    the time: about 0.1 s an event for 16, 2 s for 20 and half a minute for 24, in which nothing else is written.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     relays: Annotated[list[RelayUrl], Field(max_length=MAX_RELAYS)] = []
+    outbox: OutboxConfig = OutboxConfig()
+    pow: Annotated[int, Field(ge=0, le=24)] = 0
     relay: RelayConfig = RelayConfig()
     edits: Edits = "repost"
 

@@ -14,6 +14,7 @@ from adapters.nostr.filters import Filter, matches
 from bridged.api import Retry
 
 SEND_SECONDS: Final = 10.0
+CLOSE_SECONDS: Final = 1.0
 MAX_STRIKES: Final = 50
 """Forged or garbled frames after which a relay is hung up on."""
 MAX_AUTHS: Final = 5
@@ -21,6 +22,11 @@ MAX_AUTHS: Final = 5
 RATE: Final = 500.0
 """Frames a second taken in for long; the rest waits in the network."""
 BURST: Final = 5000.0
+MAX_NOISE: Final = 5000
+"""Frames nobody asked for after which a relay is hung up on; NOISE_RATE of them a second are forgiven."""
+NOISE_RATE: Final = 1.0
+_LOUD: Final = 100
+"""Noise from which on notices are no longer logged."""
 _YIELD_EVERY: Final = 32
 
 
@@ -32,10 +38,20 @@ class Ended(Exception):
         self.why = why
 
 
+class Unsynced(Exception):
+    """A relay did not reconcile (NIP-77); `why` is for the log."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
 class Socket(Protocol):
     async def recv(self) -> str | bytes: ...
     async def send(self, message: str) -> None: ...
     async def close(self) -> None: ...
+    @property
+    def transport(self) -> asyncio.Transport: ...
 
 
 class Subscription:
@@ -80,11 +96,13 @@ class Connection:
         self._subscriptions: dict[str, Subscription] = {}
         self._answers: dict[str, asyncio.Future[wire.OkFrame]] = {}
         self._queries: set[asyncio.Event] = set()
+        self._syncs: dict[str, asyncio.Future[bytes]] = {}
         self._challenge = self._auth_id = ""
         """The challenge that is not answered yet, and the answer that is not acknowledged yet."""
         self._authed = asyncio.Event()
         self._auths = self._strikes = self._numbers = 0
         self._allowance, self._counted_at = BURST, self._clock()
+        self._noise, self._noised_at = 0.0, self._clock()
         self._ended: Ended | None = None
         self.sloppy = False
         """Set once the relay answered without saying to what: then events must go one at a time."""
@@ -115,7 +133,17 @@ class Connection:
             self._answers.clear()
             for done in self._queries:
                 done.set()
-            await self._socket.close()
+            for reply in self._syncs.values():
+                reply.cancel()
+            await self._hang_up()
+
+    async def _hang_up(self) -> None:
+        """In good order, if the other side lets us: one that floods never reads our goodbye."""
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._socket.close()
+        except TimeoutError:
+            self._socket.transport.abort()
 
     async def subscribe(self, name: str, subscription: Subscription) -> None:
         """Ask; a subscription of the same name is replaced. Raises Ended."""
@@ -178,6 +206,29 @@ class Connection:
             await self._send(wire.close(name))
         return list(found.values()), complete or len(found) >= limit
 
+    async def exchange(self, name: str, text: str, timeout: float) -> bytes:
+        """Send a NEG-OPEN or NEG-MSG of that name, and wait for the NEG-MSG that answers it.
+
+        Raises Unsynced, Ended.
+        """
+        reply = self._syncs[name] = asyncio.get_running_loop().create_future()
+        try:
+            await self._send(text)
+            async with asyncio.timeout(timeout):
+                return await reply
+        except TimeoutError:
+            raise Unsynced("no answer") from None
+        except asyncio.CancelledError:
+            if self._ended is None or not reply.cancelled():
+                raise
+            raise self._ended from None
+        finally:
+            del self._syncs[name]
+
+    async def leave(self, name: str) -> None:
+        """Send the NEG-CLOSE of that name. Raises Ended."""
+        await self._send(wire.neg_close(name))
+
     async def _offer(self, event_id: str, body: bytes, timeout: float) -> wire.OkFrame:
         waiting = self._answers.get(event_id)
         if waiting is None:
@@ -215,6 +266,15 @@ class Connection:
         if self._allowance < 0:
             await asyncio.sleep(-self._allowance / RATE)
 
+    def _note_noise(self) -> None:
+        """Some is normal: what was on its way when a question was closed, or ignored a tag filter."""
+        now = self._clock()
+        self._noise = max(0.0, self._noise - (now - self._noised_at) * NOISE_RATE) + 1
+        self._noised_at = now
+        if self._noise > MAX_NOISE:
+            self._refuse("flood")
+            raise Ended("flood")
+
     def _strike(self, reason: str) -> None:
         self._refuse(reason)
         self._strikes += 1
@@ -237,17 +297,28 @@ class Connection:
                     await subscription.end(None)
             case wire.ClosedFrame(name, message):
                 await self._take_closed(name, message)
+            case wire.NegFrame(name, message, error):
+                reply = self._syncs.get(name)
+                if reply is None or reply.done():
+                    self._note_noise()
+                elif error:
+                    reply.set_exception(Unsynced(error))
+                else:
+                    reply.set_result(message)
             case wire.AuthFrame(challenge):
                 await self._take_challenge(challenge)
             case wire.NoticeFrame(message):
-                self._log.info("nostr_notice", said=message)
+                self._note_noise()
+                if self._noise < _LOUD:
+                    self._log.info("nostr_notice", said=message)
             case None:
-                pass
+                self._note_noise()
 
     async def _take_event(self, frame: wire.EventFrame) -> None:
         subscription = self._subscriptions.get(frame.subscription)
         if subscription is None:
-            return  # closed a moment ago, or never asked: not worth the checking
+            self._note_noise()  # closed a moment ago, or never asked: not worth the checking
+            return
         try:
             event = parse_event(frame.event)
             if subscription.skip(event):
@@ -261,6 +332,7 @@ class Connection:
         else:
             # Some relays take no notice of tag filters: untidy, not hostile.
             self._refuse("filter")
+            self._note_noise()
 
     async def _take_ok(self, frame: wire.OkFrame) -> None:
         if frame.id and frame.id == self._auth_id:
@@ -272,6 +344,7 @@ class Connection:
                 waiting.set_result(frame)
             return
         if frame.id:
+            self._note_noise()
             return
         self.sloppy = True
         open_ = [answer for answer in self._answers.values() if not answer.done()]
@@ -296,6 +369,7 @@ class Connection:
 
     async def _take_challenge(self, challenge: str) -> None:
         """Some relays send a new challenge with every refusal, and the latest alone counts."""
+        self._note_noise()
         self._challenge = challenge
         if not self._auth_id and not self._authed.is_set():
             await self._authenticate()

@@ -7,15 +7,17 @@ behind, for events that are published late.
 
 import asyncio
 import contextlib
-from collections import OrderedDict
-from typing import Final
+from collections import OrderedDict, deque
+from typing import Final, Protocol
 
-import msgspec
-
-from adapters.nostr import ids, plan
-from adapters.nostr.connection import Connection, Ended, Subscription
+from adapters.nostr import ids, plan, syncing
+from adapters.nostr.connection import Connection, Ended, Subscription, Unsynced
 from adapters.nostr.event import Event, to_json
-from adapters.nostr.filters import Filter, matches
+from adapters.nostr.filters import Filter
+from adapters.nostr.missed import Missed, Question, Reach
+from adapters.nostr.nip11 import DEFAULT, Limits
+from adapters.nostr.relaylists import RelayLists
+from adapters.nostr.relays import LISTS
 from bridged.api import Busy, Envelope, Heard, Host, Malformed
 
 MARGIN: Final = 15 * 60
@@ -23,13 +25,18 @@ MARGIN: Final = 15 * 60
 QUEUE: Final = 256
 """Verified events that wait to be stored; when it is full, the relay is read no further."""
 BATCH: Final = 64
-HOLD: Final = 8 << 20
-"""Bytes of missed events that are held back to be put in order."""
 HOLD_FOR = 2.0
 """Seconds for which they are."""
 MAX_PAGES: Final = 200
 _PAGED_FROM: Final = 20
 """An answer with this many events may have been cut at a relay's limit; a shorter one was not."""
+
+
+class Hearing(Protocol):
+    """Whom one relay is asked for: everybody, as the host says, or some."""
+
+    def heard(self) -> Heard: ...
+    async def heard_change(self, since: Heard) -> Heard: ...
 
 
 class Seen:
@@ -50,58 +57,15 @@ class Seen:
             self._ids.popitem(last=False)
 
 
-class _Reach:
-    """How far back the answers to one filter went."""
-
-    def __init__(self, filter_: Filter) -> None:
-        self.filter = filter_
-        self.count, self.oldest = 0, filter_.until
-
-    def note(self, event: Event) -> None:
-        if matches(self.filter, event):
-            self.count += 1
-            self.oldest = event.created_at if self.oldest is None else min(self.oldest, event.created_at)
-
-    def next_page(self) -> Filter | None:
-        """The filter for what lies before, or None when there can be nothing."""
-        if self.filter.limit is not None or self.count < _PAGED_FROM or self.oldest is None:
-            return None
-        # Some relays take `until` to be exclusive, hence one second more.
-        until = self.oldest + 1
-        if self.filter.until is not None and until >= self.filter.until:
-            return None
-        if self.filter.since is not None and self.oldest <= self.filter.since:
-            return None
-        return msgspec.structs.replace(self.filter, until=until)
-
-
-class _Missed:
-    """What was said before we asked, from one question and its further pages: relays tell it newest first.
-
-    It is handed on oldest first, once all pages are in, so that others hear people in the order they spoke; or
-    earlier, when it grows past HOLD bytes or takes longer than HOLD_FOR.
-    """
-
-    def __init__(self, until: float) -> None:
-        self.open = self.pages = 0
-        self.until = until
-        self._held: list[Event] = []
-        self._size = 0
-
-    def hold(self, event: Event) -> bool:
-        """Keeps the event; says whether there is room for more."""
-        self._held.append(event)
-        self._size += len(event.content) + 100 * len(event.tags) + 500
-        return self._size < HOLD
-
-    def release(self) -> list[Event]:
-        """All that was held, oldest first."""
-        held, self._held, self._size = self._held, [], 0
-        return sorted(held, key=lambda event: (event.created_at, event.id))
-
-
 class Listener:
-    """One session of listening over an open connection; `run` ends with it, by raising Ended."""
+    """One session of listening over an open connection; `run` ends with it, by raising Ended.
+
+    Beside the standing questions, few are asked at a time: for what newly heard accounts said lately, and for
+    further pages, which come first.
+
+    label    what the relay is called in figures
+    bot      the public key that messages are for, "" to ask for none
+    """
 
     def __init__(
         self,
@@ -109,18 +73,29 @@ class Listener:
         connection: Connection,
         host: Host,
         seen: Seen,
+        lists: RelayLists,
         *,
+        hearing: Hearing | None = None,
+        limits: Limits = DEFAULT,
+        label: str = "",
+        bot: str = "",
+        syncs: bool = False,
         save_every: float = 60.0,
         eose_within: float = 60.0,
     ) -> None:
-        self._url, self._connection, self._host, self._seen = url, connection, host, seen
+        self._url, self._connection, self._host, self._seen, self._lists = url, connection, host, seen, lists
+        self._hearing, self._limits, self._label, self._bot = hearing or host, limits, label or url, bot
+        self._syncs, self._syncing = syncs, 0
         self._save_every, self._eose_within = save_every, eose_within
         self._queue: asyncio.Queue[Envelope] = asyncio.Queue(QUEUE)
         self._heard = Heard()
-        self._asked: dict[str, tuple[Filter, ...]] = {}
-        self._pending: dict[str, float] = {}
-        """Names of what was asked and not yet fully answered -> when to give up."""
-        self._missed: list[_Missed] = []
+        self._standing: dict[str, tuple[Filter, ...]] = {}
+        self._pending: dict[str, tuple[float, Missed]] = {}
+        """Names of what was asked and not yet fully answered -> when to give up, and what it is part of."""
+        self._missed: list[Missed] = []
+        self._later: deque[Question] = deque()
+        """What is still to be asked."""
+        self._more = asyncio.Event()
         self._releasing = 0
         self._floor = 0
         self._queued = self._stored = self._backlog = 0
@@ -133,7 +108,12 @@ class Listener:
     @property
     def live(self) -> bool:
         """Whether all that was stored before has come in."""
-        return not self._pending and not self._releasing
+        return not self._pending and not self._later and not self._releasing
+
+    @property
+    def syncs(self) -> bool:
+        """Whether the relay may be asked for ids again when much was missed: it did not fail at it."""
+        return self._syncs and not self._syncing
 
     async def run(self) -> None:
         """Raises Ended."""
@@ -141,6 +121,8 @@ class Listener:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._store())
                 group.create_task(self._ask())
+                for _ in range(plan.side(self._limits)):
+                    group.create_task(self._ask_later())
                 group.create_task(self._watch())
         except* Ended as ended:
             raise ended.exceptions[0] from None
@@ -150,37 +132,87 @@ class Listener:
         saved = await self._host.cursor(self.cursor_key)
         first = saved is None or not saved.isdigit()
         self._floor = int(now) - MARGIN if first else min(int(saved or 0), int(now) - MARGIN)
-        heard = self._host.heard()
+        heard = self._hearing.heard()
         await self._plan(heard, heard.full if first else frozenset())
         while True:
-            heard = await self._host.heard_change(self._heard)
+            heard = await self._hearing.heard_change(self._heard)
             await self._plan(heard, heard.full - self._heard.full)
 
     async def _plan(self, heard: Heard, new: frozenset[str]) -> None:
         """Ask for what is heard now; what stays the same is left alone."""
         self._heard = heard
-        wanted = {f"s{number}": filters for number, filters in enumerate(plan.subscriptions_for(heard))}
-        for name in list(self._asked):
-            if name not in wanted:
-                del self._asked[name]
-                self._pending.pop(name, None)
-                await self._connection.unsubscribe(name)
-        for name, filters in wanted.items():
-            if self._asked.get(name) != filters:
-                self._asked[name] = filters
-                await self._subscribe(name, plan.since(filters, self._floor), standing=True)
-        for filters in plan.recent_of(new, self._host.now()):
-            await self._subscribe(self._connection.new_name(), filters, standing=False)
+        portions = plan.subscriptions_for(heard, self._bot, self._limits)
+        most = max(1, self._limits.subscriptions - 2 * plan.side(self._limits))
+        if len(portions) > most:
+            self._host.log.warning("nostr_relay_too_small", relay=self._url, takes=most, wanted=len(portions))
+        wanted = dict.fromkeys(portions[:most])
+        for name, filters in list(self._standing.items()):
+            if filters in wanted:
+                del wanted[filters]
+                continue
+            del self._standing[name]
+            await self._connection.unsubscribe(name)
+            if name in self._pending:
+                await self._answered(name)
+        self._later += map(Question, plan.recent_of(new, self._host.now(), self._limits))
+        begin = self._floor
+        if self._syncs and self._host.now() - begin > syncing.WORTH:
+            begin = int(self._host.now()) - MARGIN
+            for filters in wanted:
+                missed = plan.since(filters, self._floor, until=begin)
+                self._later.append(Question(missed, self._open_missed(), sync=True))
+        for filters in wanted:
+            # Never a name again: an answer on its way must not be taken for that to the new question.
+            name = self._connection.new_name()
+            self._standing[name] = filters
+            await self._subscribe(name, plan.since(filters, begin))
+        self._more.set()
 
-    async def _subscribe(
-        self, name: str, filters: tuple[Filter, ...], *, standing: bool, missed: _Missed | None = None
-    ) -> None:
-        reaches = [_Reach(filter_) for filter_ in filters]
+    async def _ask_later(self) -> None:
+        while True:
+            while not self._later:
+                self._more.clear()
+                await self._more.wait()
+            question = self._later.popleft()
+            name = self._connection.new_name()
+            if question.sync:
+                assert question.missed is not None
+                await self._sync(name, question.filters, question.missed)
+                continue
+            answered = await self._subscribe(name, question.filters, question.missed)
+            await answered.wait()
+
+    async def _sync(self, name: str, filters: tuple[Filter, ...], missed: Missed) -> None:
+        """Have what was missed fetched by its ids; page by page where the relay does not list them."""
+        self._pending[name] = asyncio.get_running_loop().time() + syncing.ROUNDS * syncing.SECONDS, missed
+        self._syncing += 1  # stays where the connection ends over it
+        try:
+            found = [await syncing.ids_at(self._connection, filter_) for filter_ in filters]
+            unknown = {event_id for event_ids in found for event_id in event_ids if event_id not in self._seen}
+            self._host.log.info("nostr_synced", relay=self._url, missed=len(unknown))
+            portions = [(filter_,) for filter_ in plan.by_id(unknown, self._limits)]
+        except Unsynced as error:
+            self._host.log.info("nostr_not_synced", relay=self._url, why=error.why)
+            self._syncs = False
+            portions = [filters]
+        self._syncing -= 1
+        missed.open += len(portions)
+        self._later.extendleft(Question(portion, missed) for portion in portions)
+        self._more.set()
+        await self._answered(name)
+
+    def _open_missed(self) -> Missed:
+        missed = Missed(asyncio.get_running_loop().time() + HOLD_FOR)
+        self._missed.append(missed)
+        return missed
+
+    async def _subscribe(self, name: str, filters: tuple[Filter, ...], missed: Missed | None = None) -> asyncio.Event:
+        """Ask; what is returned is set once the answer has ended, further pages or not."""
+        reaches = [Reach(filter_, min(_PAGED_FROM, self._limits.answers)) for filter_ in filters]
+        answered = asyncio.Event()
         clock = asyncio.get_running_loop().time
-        if missed is None:
-            missed = _Missed(clock() + HOLD_FOR)
-            self._missed.append(missed)
-        missed.open += 1
+        standing, page = name in self._standing, missed is not None
+        missed = missed or self._open_missed()
 
         async def take(event: Event) -> None:
             note(event)
@@ -201,30 +233,40 @@ class Listener:
             return True
 
         async def end(message: str | None) -> None:
+            answered.set()
             if message is not None:
                 self._host.log.warning("nostr_subscription_closed", relay=self._url, said=message)
-                raise Ended("subscription_closed")
+                if standing or page:
+                    raise Ended("subscription_closed")
             if name not in self._pending:
                 return
-            further = [page for reach in reaches if (page := reach.next_page()) is not None]
-            if not standing:
+            further = tuple(before for reach in reaches if (before := reach.next_page()) is not None)
+            if not standing and message is None:
                 await self._connection.unsubscribe(name)
             if further and missed.pages >= MAX_PAGES:
                 self._host.log.warning("nostr_too_much_missed", relay=self._url, pages=missed.pages)
             elif further:
                 missed.pages += 1
-                await self._subscribe(self._connection.new_name(), tuple(further), standing=False, missed=missed)
-            missed.open -= 1
-            if not missed.open:
-                await self._release(missed)
-                self._missed.remove(missed)
-            del self._pending[name]
-            self._backlog = self._queued
+                missed.open += 1
+                self._later.appendleft(Question(further, missed))
+                self._more.set()
+            await self._answered(name)
 
-        self._pending[name] = asyncio.get_running_loop().time() + self._eose_within
+        self._pending[name] = clock() + self._eose_within, missed
         await self._connection.subscribe(name, Subscription(filters, take, end, skip))
+        return answered
 
-    async def _release(self, missed: _Missed) -> None:
+    async def _answered(self, name: str) -> None:
+        """There is nothing more to wait for under this name."""
+        _, missed = self._pending[name]
+        missed.open -= 1
+        if not missed.open:
+            await self._release(missed)
+            self._missed.remove(missed)
+        del self._pending[name]
+        self._backlog = self._queued
+
+    async def _release(self, missed: Missed) -> None:
         """Hands on what was held; until all of it is queued, the cursor stays."""
         self._releasing += 1
         try:
@@ -242,11 +284,15 @@ class Listener:
         except Malformed as bad:
             self._host.dropped(bad.reason)
             return
-        if not plan.wanted(event, self._host.heard()):
+        if not plan.wanted(event, self._host.heard(), self._bot):
             self._host.dropped("own" if event.pubkey in self._host.heard().ghosts else "not_wanted")
             return
+        if event.kind in LISTS:
+            await self._lists.note([event])
+            self._seen.add(event.id)
+            return
         if self.live:
-            self._host.gauge("nostr_ingest_lag_seconds", max(0.0, now - event.created_at), relay=self._url)
+            self._host.gauge("nostr_ingest_lag_seconds", max(0.0, now - event.created_at), relay=self._label)
         self._queued += 1
         await self._queue.put(envelope_of(event, self._url, now))
 
@@ -276,7 +322,7 @@ class Listener:
             now = asyncio.get_running_loop().time()
             for missed in [m for m in self._missed if m.until <= now]:
                 await self._release(missed)
-            if any(until < now for until in self._pending.values()):
+            if any(until < now for until, _ in self._pending.values()):
                 raise Ended("no_eose")
             waited += step
             if waited < self._save_every or self._queued != self._stored:

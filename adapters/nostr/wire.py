@@ -66,7 +66,16 @@ class AuthFrame:
     challenge: str
 
 
-Frame = EventFrame | OkFrame | EoseFrame | ClosedFrame | NoticeFrame | AuthFrame
+@dataclass(frozen=True, slots=True)
+class NegFrame:
+    """A message of a reconciliation (NIP-77), or the reason why there is none."""
+
+    name: str
+    message: bytes = b""
+    error: str = ""
+
+
+Frame = EventFrame | OkFrame | EoseFrame | ClosedFrame | NoticeFrame | AuthFrame | NegFrame
 
 
 def parse_frame(data: str | bytes) -> Frame | None:
@@ -90,11 +99,17 @@ def parse_frame(data: str | bytes) -> Frame | None:
                 if not challenge or len(challenge) > 1024:
                     raise BadFrame("challenge")
                 return AuthFrame(challenge)
-            case (("EVENT" | "OK" | "EOSE" | "CLOSED" | "AUTH"), _):
+            case "NEG-MSG", size if size >= 3:
+                return NegFrame(_text.decode(items[1]), bytes.fromhex(_text.decode(items[2])))
+            case "NEG-ERR", size if size >= 2:
+                return NegFrame(_text.decode(items[1]), error=_message(items, 2) or "error")
+            case (("EVENT" | "OK" | "EOSE" | "CLOSED" | "AUTH" | "NEG-MSG" | "NEG-ERR"), _):
                 raise BadFrame("frame")
             case _:
                 return None
-    except (msgspec.MsgspecError, UnicodeError, RecursionError, IndexError):
+    except BadFrame:
+        raise
+    except (msgspec.MsgspecError, ValueError, RecursionError, IndexError):
         raise BadFrame("frame") from None
 
 
@@ -113,6 +128,18 @@ def publish(event: bytes) -> str:
 
 def auth(event: Event) -> str:
     return f'["AUTH",{events.to_json(event).decode()}]'
+
+
+def neg_open(name: str, filter_: Filter, message: bytes) -> str:
+    return msgspec.json.encode(["NEG-OPEN", name, to_object(filter_), message.hex()]).decode()
+
+
+def neg_msg(name: str, message: bytes) -> str:
+    return msgspec.json.encode(["NEG-MSG", name, message.hex()]).decode()
+
+
+def neg_close(name: str) -> str:
+    return msgspec.json.encode(["NEG-CLOSE", name]).decode()
 
 
 def prefix(message: str) -> str:

@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
 from websockets.asyncio.client import connect
 
+from adapters.nostr import relaylists
 from bridged.api import EgressFailed, EgressRefused, Envelope, Heard, Ref, Response, Site
 
 
@@ -37,6 +39,8 @@ class FakeHttp:
     def __init__(self) -> None:
         self.pages: dict[str, Response | Exception] = {}
         self.asked: list[str] = []
+        self.routes: dict[str, str | Exception] = {}
+        """Relay URL -> where a test serves it, or what connecting raises."""
 
     async def get(
         self,
@@ -56,8 +60,11 @@ class FakeHttp:
         return page
 
     async def websocket(self, url: str, *, max_size: int) -> Any:
+        route = self.routes.get(url, url)
+        if isinstance(route, Exception):
+            raise route
         try:
-            return await connect(url, max_size=max_size, compression=None, proxy=None, open_timeout=5)
+            return await connect(route, max_size=max_size, compression=None, proxy=None, open_timeout=5)
         except OSError as error:
             raise EgressFailed("connect") from error
 
@@ -81,7 +88,10 @@ class FakeHost:
         self.gate = asyncio.Event()
         """Cleared, it makes the store hang."""
         self.gate.set()
+        self.database = sa.create_engine("sqlite://", poolclass=sa.StaticPool)
+        relaylists.table.metadata.create_all(self.database)
         self._heard = heard or Heard()
+        self._gauged = asyncio.Event()
         self._changed = asyncio.Condition()
         self._arrived = asyncio.Condition()
 
@@ -98,7 +108,7 @@ class FakeHost:
         if self.fail:
             raise self.fail.pop(0)
         known = {envelope.id for envelope in self.received}
-        new = [envelope for envelope in envelopes if envelope.id not in known]
+        new = list({envelope.id: envelope for envelope in envelopes if envelope.id not in known}.values())
         self.received += new
         self.receipts.append((envelopes, cursor))
         if also is not None:
@@ -131,7 +141,11 @@ class FakeHost:
         return self.cursors.get(key)
 
     async def read(self, unit: Callable[[Any], Any]) -> Any:
-        return unit(None)
+        with self.database.begin() as connection:
+            return unit(connection)
+
+    async def write(self, unit: Callable[[Any], Any]) -> Any:
+        return await self.read(unit)
 
     async def ghost_named(self, handle: str) -> Any:
         return self.ghosts.get(handle)
@@ -151,3 +165,10 @@ class FakeHost:
 
     def gauge(self, name: str, value: float, **labels: str) -> None:
         self.gauges[name, labels.get("relay", "")] = value
+        self._gauged.set()
+
+    async def until_gauge(self, name: str) -> None:
+        async with asyncio.timeout(5):
+            while (name, "") not in self.gauges:
+                self._gauged.clear()
+                await self._gauged.wait()
