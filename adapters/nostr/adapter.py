@@ -217,7 +217,8 @@ class Nostr:
             self._host.dropped(bad.reason)
             raise Rejected(f"invalid: {bad.reason}") from None
         relay = self._relay
-        await self._pool.lists.note([event])
+        if self.wants(event):
+            await self._pool.lists.note([event])
         await self._host.receive(
             envelope_of(event, self._home.relay, now),
             also=None if relay is None else partial(_take, relay, event),

@@ -80,6 +80,7 @@ class Connection:
     auth     makes the kind 22242 event for a challenge
     refuse   counts what was refused, by reason
     clock    seconds, monotonic
+    rate     frames a second taken in for long
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class Connection:
         refuse: Callable[[str], None],
         log: Any,
         clock: Callable[[], float] | None = None,
+        rate: float = RATE,
     ) -> None:
         self._socket, self._auth, self._refuse, self._log = socket, auth, refuse, log
         self._clock = clock or asyncio.get_running_loop().time
@@ -101,7 +103,7 @@ class Connection:
         """The challenge that is not answered yet, and the answer that is not acknowledged yet."""
         self._authed = asyncio.Event()
         self._auths = self._strikes = self._numbers = 0
-        self._allowance, self._counted_at = BURST, self._clock()
+        self._rate, self._allowance, self._counted_at = rate, BURST, self._clock()
         self._noise, self._noised_at = 0.0, self._clock()
         self._ended: Ended | None = None
         self.sloppy = False
@@ -259,12 +261,12 @@ class Connection:
             raise Ended("closed") from error
 
     async def _bound_rate(self) -> None:
-        """A token for each frame: who sends faster than RATE is read more slowly."""
+        """A token for each frame: who sends faster than the rate is read more slowly."""
         now = self._clock()
-        self._allowance = min(BURST, self._allowance + (now - self._counted_at) * RATE) - 1
+        self._allowance = min(BURST, self._allowance + (now - self._counted_at) * self._rate) - 1
         self._counted_at = now
         if self._allowance < 0:
-            await asyncio.sleep(-self._allowance / RATE)
+            await asyncio.sleep(-self._allowance / self._rate)
 
     def _note_noise(self) -> None:
         """Some is normal: what was on its way when a question was closed, or ignored a tag filter."""

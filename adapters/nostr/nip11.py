@@ -1,5 +1,6 @@
 """What a relay says of itself and of its limits (NIP-11): asked for over HTTP, believed within reason, kept a day."""
 
+import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -109,14 +110,25 @@ class Documents:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._kept: OrderedDict[str, tuple[float, Limits]] = OrderedDict()
+        self._asking: dict[str, asyncio.Lock] = {}
 
     async def limits(self, url: str) -> Limits:
         """Those of the relay at a ws or wss URL; DEFAULT where it does not say."""
-        now = self._host.now()
+        if (fresh := self._fresh(url)) is not None:
+            return fresh
+        async with self._asking.setdefault(url, asyncio.Lock()):
+            # many deliveries may wait for the one answer
+            fresh = self._fresh(url) or await self._renewed(url)
+        self._asking.pop(url, None)
+        return fresh
+
+    def _fresh(self, url: str) -> Limits | None:
         until, limits = self._kept.get(url, (0.0, DEFAULT))
-        if now < until <= now + KEPT:
-            return limits
-        found = await self._ask(url)
+        return limits if self._host.now() < until <= self._host.now() + KEPT else None
+
+    async def _renewed(self, url: str) -> Limits:
+        found, now = await self._ask(url), self._host.now()
+        _, limits = self._kept.get(url, (0.0, DEFAULT))
         self._kept[url] = (now + (KEPT if found is not None else FAILED_KEPT), found or limits)
         self._kept.move_to_end(url)
         if len(self._kept) > _MAX_KEPT:

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from adapters.nostr import nip11, plan, pow, wire
-from adapters.nostr.connection import Connection, Ended
+from adapters.nostr.connection import RATE, Connection, Ended
 from adapters.nostr.event import Event, parse_event
 from adapters.nostr.filters import Filter
 from adapters.nostr.listening import Hearing, Listener, Seen
@@ -25,6 +25,8 @@ GRACE_SECONDS: Final = 1.0
 MAX_FOUND: Final = 500
 OUTBOX_TRIES: Final = 4
 """Attempts in a row to listen to a relay that is not configured, before another one takes its place."""
+OUTBOX_RATE: Final = RATE / 5
+"""Frames a second of such a relay: there may be many, chosen by strangers."""
 _STEADY: Final = 60.0
 """Seconds a connection must have lasted for the waits to start anew."""
 
@@ -169,6 +171,7 @@ class Relay:
             auth=lambda challenge: self._shared.authenticate(self.url, challenge),
             refuse=self._host.refused,
             log=self._host.log.bind(relay=self.url),
+            rate=RATE if self._ours else OUTBOX_RATE,
         )
 
     @asynccontextmanager

@@ -1,5 +1,6 @@
 """What relays say of their limits: believed within reason, kept, and acted upon before anything is sent."""
 
+import asyncio
 import hashlib
 import json
 
@@ -115,6 +116,23 @@ async def test_documents_are_kept_for_a_day_and_failures_for_an_hour() -> None:
     host.clock += 2
     assert (await documents.limits(URL)).subscriptions == 7, "what was known stays when nothing new is said"
     assert len(host.http.asked) == 3
+
+
+async def test_documents_are_asked_for_once_by_many() -> None:
+    host = FakeHost()
+    asked = 0
+
+    async def get(url: str, **_: object) -> Response:
+        nonlocal asked
+        asked += 1
+        await asyncio.sleep(0.01)
+        return Response(200, url, {}, b'{"limitation":{"max_subscriptions":7}}')
+
+    host.http.get = get  # type: ignore[method-assign, assignment]
+    documents = Documents(host)
+    found = await asyncio.gather(*(documents.limits(URL) for _ in range(20)))
+    assert {limits.subscriptions for limits in found} == {7}
+    assert asked == 1
 
 
 HEARD = Heard(
