@@ -1,6 +1,7 @@
 """One world for all interop tests: real peers, a relay, the real daemon (world.py, peers.py, bridge.py)."""
 
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from .world import HERE, World, eventually, unready
 NAMES = [
     "bridge.test", "open.test", "crash.test", "crash-pg.test",
     "fedify.test", "cavage.test", "pubby.test", "member.test",
-    "relays.test", "group.test", "remy.test",
+    "relays.test", "group.test", "remy.test", "acts.test", "old.test", "new.test",
     "fedify.crash.test", "pubby.crash.test", "fedify.pg.test", "pubby.pg.test",
 ]  # fmt: skip
 # A PNG of one pixel.
@@ -165,6 +166,48 @@ def member(mia: Fedify, bridge: Bridge, key_before: str | None) -> Fedify:
     following(mia, bridge.bot)
     eventually(lambda: bridge.bot in mia.followers(), timeout=20)
     return mia
+
+
+@pytest.fixture(scope="session")
+def ana(world: World, bridge: Bridge, alice_ap: str) -> Fedify:
+    """A fediverse user who is bridged all along, and follows alice."""
+    ana = following(Fedify(world, "acts.test", "ana"), bridge.bot)
+    eventually(lambda: bridge.bot in ana.followers(), timeout=20)
+    return following(ana, alice_ap)
+
+
+@pytest.fixture(scope="session")
+def ana_key(ana: Fedify, bridge: Bridge) -> str:
+    """The key of her ghost."""
+    return bridge.key_of("ana_at_acts.test")
+
+
+@pytest.fixture(scope="session")
+def fay(fedify: Fedify, alice_ap: str) -> Fedify:
+    """The stranger, who follows alice."""
+    return following(fedify, alice_ap)
+
+
+@dataclass(frozen=True)
+class Cast:
+    """A poll of alice's that was open for some seconds, in which fay and ana chose dogs: event and Question."""
+
+    event: dict[str, Any]
+    question: dict[str, Any]
+    until: int
+
+
+@pytest.fixture(scope="session")
+def cast(fay: Fedify, ana: Fedify, alice: NostrUser, alice_ap: str, relay: Relay) -> Cast:
+    options = [["option", "c1", "Cats"], ["option", "d2", "Dogs"], ["polltype", "singlechoice"]]
+    until = int(time.time()) + 10
+    event = alice.publish(1068, "cats or dogs?", [*options, ["relay", relay.url], ["endsAt", str(until)]])
+    question = fay.wait_note("cats or dogs?")
+    ana.wait_note("cats or dogs?")
+    fay.vote(question["id"], alice_ap, "Dogs")
+    ana.vote(question["id"], alice_ap, "Dogs")
+    fay.vote(question["id"], alice_ap, "Cats")  # too late: one choice is all there is
+    return Cast(event, question, until)
 
 
 @pytest.hookimpl(trylast=True)

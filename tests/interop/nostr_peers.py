@@ -156,6 +156,18 @@ class Watch:
         self.tools.ask("unwatch", watch=self.number)
 
 
+def tags(event: dict[str, Any], name: str) -> list[list[str]]:
+    """The values of all tags of that name."""
+    return [t[1:] for t in event["tags"] if t[0] == name]
+
+
+def one(nostr: Nostr, relay: Relay, **flt: Any) -> dict[str, Any]:
+    """The only stored event that matches; waits for it."""
+    events = eventually(lambda: nostr.fetch(relay.url, **flt), timeout=20)
+    assert len(events) == 1, events
+    return events[0]
+
+
 def nip01(flt: dict[str, Any]) -> dict[str, Any]:
     return {k.replace("_", "#", 1) if k[0] == "_" else k: v for k, v in flt.items()}
 

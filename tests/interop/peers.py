@@ -39,7 +39,7 @@ Nostr: relays `Relay` (strict, logs what it admits), `AuthFirst` (AUTH demanded,
 |---|---|
 | write | `note` `reply` `like` `repost` `delete` `follow` `profile` `publish(kind, content, tags, relay, at)` `try_publish` |
 | write anything | `nostr.send(event, *relays)` -> {"event", "ok": [url], "failed": {url: why}} |
-| read | `nostr.fetch(url, kinds=[1], _e=[id])` |
+| read | `nostr.fetch(url, kinds=[1], _e=[id])`, `one(nostr, relay, …)` waits for the only one; `tags(event, name)` |
 | nostr-tools only | `count(url, **filter)` `auth(url, key)` `watch(*urls, **filter)`: `.seen()` `.events(text)` `.close()` |
 | NIP-17 letters | `dm(key, to, text, *relays)` `dms(key, *relays)` |
 | NIP-05, NIP-11 | `nip05(name)` `info(url)` |
@@ -59,9 +59,10 @@ from .acts import (
     prop,
 )
 from .fediverse import Fedify, Peer, Pubby
-from .nostr_peers import AuthFirst, Nostr, NostrTools, NostrUser, Relay, Sloppy, Watch
+from .nostr_peers import AuthFirst, Nostr, NostrTools, NostrUser, Relay, Sloppy, Watch, one, tags
 
 __all__ = [
     "ANYONE_MAY_QUOTE", "NOBODY_MAY_QUOTE", "PUBLIC", "AuthFirst", "Fedify", "Nostr", "NostrTools", "NostrUser", "Peer",
-    "Pubby", "Relay", "Sloppy", "Watch", "emoji", "ident", "is_public", "many", "media", "mention", "now", "prop",
+    "Pubby", "Relay", "Sloppy", "Watch", "emoji", "ident", "is_public", "many", "media", "mention", "now", "one",
+    "prop", "tags",
 ]  # fmt: skip

@@ -1,23 +1,11 @@
 """What a fediverse user who is not bridged aims at a Nostr user crosses (`answers: bridge`), and no more."""
 
 import json
-from typing import Any
 
 from .bridge import Bridge
 from .conftest import Talk, following
-from .peers import Fedify, Nostr, NostrUser, Relay
+from .peers import Fedify, Nostr, NostrUser, Relay, one, tags
 from .world import eventually
-
-
-def tags(event: dict[str, Any], name: str) -> list[list[str]]:
-    return [t[1:] for t in event["tags"] if t[0] == name]
-
-
-def one(nostr: Nostr, relay: Relay, **flt: Any) -> dict[str, Any]:
-    """The only stored event that matches; waits for it."""
-    events = eventually(lambda: nostr.fetch(relay.url, **flt), timeout=20)
-    assert len(events) == 1, events
-    return events[0]
 
 
 def test_reply_is_a_threaded_event_with_its_origin(talk: Talk, alice: NostrUser) -> None:

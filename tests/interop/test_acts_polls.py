@@ -1,0 +1,91 @@
+"""Polls, votes and results: Question and kind 1068, a direct Note and kind 1018."""
+
+import time
+from typing import Any
+
+import pytest
+
+from .conftest import Cast
+from .peers import PUBLIC, Fedify, Nostr, NostrUser, Relay, ident, is_public, now, one, tags
+from .world import eventually
+
+
+def test_poll_of_nostr_arrives_as_a_question(cast: Cast, alice_ap: str, fay: Fedify) -> None:
+    question = cast.question
+    assert (question["type"], question["attributedTo"]) == ("Question", alice_ap)
+    assert [(o["type"], o["name"]) for o in question["oneOf"]] == [("Note", "Cats"), ("Note", "Dogs")]
+    assert is_public(question)
+    assert question["endTime"].startswith(time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(cast.until)))
+    assert fay.counts(question["id"])["Cats"] == 0
+
+
+def test_votes_of_the_fediverse_are_secret_on_nostr(
+    cast: Cast, fay: Fedify, ana_key: str, relay: Relay, nostr: Nostr
+) -> None:
+    """Each is signed by a key of its own that has no profile and says nothing of who voted."""
+
+    def look() -> list[dict[str, Any]]:
+        votes = nostr.fetch(relay.url, kinds=[1018], _e=[cast.event["id"]])
+        assert len(votes) == 2, votes
+        return votes
+
+    votes = eventually(look, timeout=20)
+    assert [tags(v, "response") for v in votes] == [[["d2"]]] * 2
+    assert len({v["pubkey"] for v in votes} - {ana_key}) == 2
+    assert nostr.fetch(relay.url, authors=[v["pubkey"] for v in votes], kinds=[0]) == []
+    for vote in votes:
+        assert not tags(vote, "proxy")
+        assert "acts.test" not in str(vote)
+        assert "fedify.test" not in str(vote)
+
+
+@pytest.fixture(scope="module")
+def asked(ana: Fedify, bob: NostrUser, relay: Relay) -> dict[str, Any]:
+    """A poll of ana's, in which bob, whom nobody follows, votes."""
+    question = ana.poll("tea or coffee?", ["Tea", "Coffee"])
+    event = eventually(lambda: relay.posts("tea or coffee?"), timeout=20)[0]
+    bob.publish(1018, "", [["e", event["id"]], ["response", "1"]])
+    return {"question": question, "event": event}
+
+
+def test_question_is_a_poll_on_nostr(asked: dict[str, Any], ana_key: str) -> None:
+    event = asked["event"]
+    assert (event["kind"], event["pubkey"]) == (1068, ana_key)
+    assert tags(event, "option") == [["0", "Tea"], ["1", "Coffee"]]
+    assert tags(event, "polltype") == [["singlechoice"]]
+    assert int(tags(event, "endsAt")[0][0]) > time.time() + 23 * 3600
+    assert tags(event, "proxy") == [[asked["question"], "activitypub"]]
+
+
+def test_vote_of_nostr_is_counted_by_the_questions_server(asked: dict[str, Any], ana: Fedify, bob: NostrUser) -> None:
+    """It arrives as servers send votes: a Note with a name, for the author alone."""
+    eventually(lambda: ana.counts(asked["question"]) == {"Tea": 0, "Coffee": 1}, timeout=20)
+    votes = [a for a in ana.received("Create") if a["object"].get("inReplyTo") == asked["question"]]
+    assert len(votes) == 1
+    vote = votes[0]["object"]
+    assert (vote["name"], ident(vote["to"])) == ("Coffee", ana.actor) or vote["to"] == [ana.actor]
+    assert not is_public(vote)
+    assert bob.npub in ana.fetch(vote["attributedTo"])["preferredUsername"]
+
+
+def test_result_of_a_question_is_told_on_nostr(asked: dict[str, Any], ana: Fedify, relay: Relay, ana_key: str) -> None:
+    eventually(lambda: ana.counts(asked["question"])["Coffee"] == 1, timeout=20)
+    ana.update(asked["question"], updated=None)  # a new count alone is nothing to tell there
+    ana.update(asked["question"], updated=None, closed=now(), endTime=now())
+    told = eventually(lambda: relay.posts("The poll has ended"), timeout=20)
+    assert len(told) == 1
+    assert (told[0]["kind"], told[0]["pubkey"]) == (1111, ana_key)
+    assert "Coffee: 1 (100 %)" in told[0]["content"]
+    assert tags(told[0], "E")[0][0] == tags(told[0], "e")[0][0] == asked["event"]["id"]
+
+
+def test_poll_of_several_choices(fay: Fedify, alice: NostrUser, alice_ap: str, relay: Relay, nostr: Nostr) -> None:
+    """Each choice is a Note of its own there, one vote here."""
+    options = [["option", str(n), f"pet {n}"] for n in range(3)]
+    event = alice.publish(1068, "which pets?", [*options, ["polltype", "multiplechoice"]])
+    question = fay.wait_note("which pets?")
+    assert [o["name"] for o in question["anyOf"]] == ["pet 0", "pet 1", "pet 2"]
+    fay.vote(question["id"], alice_ap, "pet 2")
+    vote = one(nostr, relay, kinds=[1018], _e=[event["id"]])
+    assert tags(vote, "response") == [["2"]]
+    assert PUBLIC in question["to"]
