@@ -300,9 +300,12 @@ class Acting:
         else:
             if isinstance(inner, Post):
                 pins.drop(tx, activity.actor, target)
+            where = acts.networks_with(tx, target)
             if isinstance(inner, Block):
                 follows.unblock(tx, activity.actor, inner.target)
-            for network in sorted(acts.networks_with(tx, target)):
+                # where whole lists are said, the block left no copy under its own name
+                where |= {inner.target.network} & facts.ghosts
+            for network in sorted(where):
                 note(core, tx, "carried", activity, "copies", network)
                 tell(core, tx, activity, network, heard_at)
         acts.strike(tx, target)

@@ -31,6 +31,7 @@ class Bridge:
         relay: Relay | Sequence[Relay],
         store: str = "sqlite",
         consent: dict[str, str] | None = None,
+        **more: Any,
     ):
         self.world, self.host, self.base, self.port = world, host, f"https://{host}", world.port[host]
         self.local = f"http://127.0.0.1:{self.port}"
@@ -55,7 +56,7 @@ class Bridge:
             "egress": {"allow": ["127.0.0.0/8"], "ports": [80, 443, *(r.port for r in relays)]},
             "bot": {"username": "bridge", "name": "The bridge"},
             "adapters": {"activitypub": {}, "nostr": {"relays": [r.url for r in relays], "relay": own_relay}},
-        }
+        } | more
         self.file.write_text(yaml.safe_dump(config, sort_keys=False))
         Bridge.all.append(self)
 

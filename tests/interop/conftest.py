@@ -15,7 +15,7 @@ from .world import HERE, World, eventually, unready
 NAMES = [
     "bridge.test", "open.test", "crash.test", "crash-pg.test",
     "fedify.test", "cavage.test", "pubby.test", "member.test",
-    "relays.test", "group.test", "remy.test", "acts.test", "old.test", "new.test",
+    "relays.test", "group.test", "remy.test", "acts.test", "old.test", "new.test", "letters.test",
     "fedify.crash.test", "pubby.crash.test", "fedify.pg.test", "pubby.pg.test",
 ]  # fmt: skip
 # A PNG of one pixel.
@@ -88,6 +88,20 @@ def bridge(world: World, relay: Relay) -> Iterator[Bridge]:
     bridge.start()
     yield bridge
     assert bridge.stop() == 0, f"not a clean end on SIGTERM:\n{bridge.tail()}"
+
+
+@pytest.fixture(scope="session")
+def open_relay(world: World) -> Relay:
+    return Relay(world, "relay-open")
+
+
+@pytest.fixture(scope="session")
+def open_bridge(world: World, open_relay: Relay) -> Iterator[Bridge]:
+    """A daemon that bridges everybody who is looked up, and tells them so."""
+    bridge = Bridge(world, "open.test", open_relay, consent={"activitypub": "open"}, notice=True)
+    bridge.start()
+    yield bridge
+    assert bridge.stop() == 0
 
 
 @pytest.fixture(scope="session")

@@ -1,14 +1,13 @@
 """A fediverse user is bridged by following the bot, lives on Nostr, and leaves: one life, told in order."""
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
 from .bridge import Bridge
 from .conftest import following
 from .peers import Fedify, Nostr, NostrUser, Relay, ident
-from .world import World, eventually
+from .world import eventually
 
 NAME = "mia_at_member.test"
 
@@ -125,14 +124,6 @@ def test_leaving_deletes_what_was_made(
     alice.note(f"sign of life after the {end}")
     fedify.wait_note(f"sign of life after the {end}")
     assert [e for e in relay.posts(f"after the {end}") if e["pubkey"] == ghost] == []
-
-
-@pytest.fixture(scope="module")
-def open_bridge(world: World) -> Iterator[Bridge]:
-    bridge = Bridge(world, "open.test", Relay(world, "relay-open"), consent={"activitypub": "open"})
-    bridge.start()
-    yield bridge
-    assert bridge.stop() == 0
 
 
 def test_open_consent_makes_the_ghost_at_lookup(open_bridge: Bridge, mia: Fedify) -> None:

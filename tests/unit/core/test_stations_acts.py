@@ -5,11 +5,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from sqlalchemy import delete
 
 from bridged.adapter import Unreachable
 from bridged.model import Activity, Edit, Text
 from bridged.moves import NotProved
-from bridged.store import acts, follows, identity, pins
+from bridged.store import acts, follows, identity, pins, schema
 from bridged.testing import FakeNetwork, Harness
 
 
@@ -183,6 +184,18 @@ async def test_list_of_blocks_is_told_as_blocks_and_unblocks(scene: Scene) -> No
     await scene.bridge.hear(scene.red.say("BlockList", "alice", targets=(), at=scene.red.now + 5))
     assert [t.target for t in scene.blue.received("Delete")] == [block.id]
     assert not await scene.bridge.read(lambda tx: follows.blocks_of(tx, scene.red.ref("alice")))
+
+
+async def test_block_that_left_no_copy_is_taken_back_all_the_same(scene: Scene) -> None:
+    """Where whole lists are said, a copy of the list is all there is."""
+    block = scene.blue.say("Block", "bob", target=scene.alice_there)
+    await scene.bridge.hear(block)
+    assert scene.red.received("Block")
+    where = schema.copies.c.origin_id == block.id
+    await scene.bridge.write(lambda tx: tx.execute(delete(schema.copies).where(where)))
+    back = scene.blue.say("Delete", "bob", target=block.id)
+    await scene.bridge.hear(back)
+    assert ("carried", "copies") in await scene.reasons(scene.blue.ref(back.id))
 
 
 async def test_list_of_blocks_that_lost_most_waits_before_it_is_believed(scene: Scene) -> None:
