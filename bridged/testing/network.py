@@ -33,38 +33,28 @@ from bridged.model import (
     NOTHING,
     Accept,
     Account,
-    Act,
     Activity,
     Approve,
-    Audience,
     Block,
-    BlockList,
     Delete,
     Edit,
     Follow,
-    FollowList,
     Ghost,
     Message,
     Move,
-    Option,
     Pin,
-    PinList,
-    Poll,
     Post,
-    PostBody,
     Profile,
-    QuoteRequest,
     React,
     Ref,
     Reject,
     Report,
     Repost,
-    Span,
     Tally,
-    Text,
     Vote,
     Zap,
 )
+from bridged.testing.told import Told, act_of, poll_told, read
 
 ACTS = frozenset(
     {
@@ -72,50 +62,6 @@ ACTS = frozenset(
         "Zap", "Report", "Move", "Pin", "Message", "Approve",
     }
 )  # fmt: skip
-
-
-class Told(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
-    """One act on the wire. `target` is what it is about: a post answered, liked or taken back, an account followed.
-
-    `targets` are several, `mentions` whom it names, or for a message to whom it goes.
-    `options` make a post a poll, `votes` are their counts. `links` are found in the text.
-    """
-
-    kind: str
-    id: str
-    by: str
-    at: float
-    text: str = ""
-    target: str = ""
-    mentions: tuple[str, ...] = ()
-    targets: tuple[str, ...] = ()
-    mark: str = ""
-    audience: Audience = "public"
-    quote: str = ""
-    links: tuple[str, ...] = ()
-    options: tuple[str, ...] = ()
-    votes: tuple[int, ...] = ()
-    multiple: bool = False
-    ends: float | None = None
-    closed: bool = False
-    choices: tuple[str, ...] = ()
-    named: bool = False
-    expires: float | None = None
-    pinned: bool = True
-    proof: str = ""
-    msats: int = 0
-    refuses: str = ""
-
-    def poll(self) -> Poll | None:
-        """Options are named by their letters: a, b, c …"""
-        if not self.options:
-            return None
-        votes = self.votes or (0,) * len(self.options)
-        options = (Option(chr(97 + n), name, votes[n]) for n, name in enumerate(self.options))
-        return Poll(tuple(options), self.multiple, self.ends, self.closed)
-
-
-_told = msgspec.json.Decoder(Told)
 
 
 class NoConfig(BaseModel):
@@ -239,7 +185,7 @@ class _Fake:
 
     async def answers(self, ref: Ref) -> Sequence[Envelope]:
         self._reach()
-        told = ((_told.decode(e.body), e) for e in self.world.said.values())
+        told = ((read(e.body), e) for e in self.world.said.values())
         return [e for t, e in told if t.kind == "Post" and t.target == ref.id]
 
     async def recent(self, ref: Ref) -> Sequence[Envelope]:
@@ -258,62 +204,14 @@ class _Fake:
 
     def decode(self, envelope: Envelope) -> Sequence[Activity]:
         try:
-            told = _told.decode(envelope.body)
+            told = read(envelope.body)
             ref = Ref(self.network, told.id)
             if told.by != envelope.signer.id:
                 raise Malformed("forged")
-            act = self._act(told, ref, envelope.signer)
+            act = act_of(told, ref, envelope.signer)
         except (msgspec.MsgspecError, ValueError):
             raise Malformed("not_told") from None
         return [Activity(ref, envelope.signer, told.at, act, told.mark)] if act is not None else []
-
-    def _act(self, told: Told, ref: Ref, by: Ref) -> Act | None:
-        def target() -> Ref:
-            return Ref(self.network, told.target)
-
-        match told.kind:
-            case "Post":
-                mentions = tuple(Ref(self.network, m) for m in told.mentions)
-                answers = target() if told.target else None
-                return Post(
-                    PostBody(
-                        ref, by, _text(told), told.at, quote=Ref(self.network, told.quote) if told.quote else None,
-                        poll=told.poll(), expires=told.expires, reply_to=answers, mentions=mentions, mark=told.mark,
-                        audience=told.audience,
-                        url=f"https://{self.network}.example/{told.id}", uri=self.names(ref),
-                    )
-                )  # fmt: skip
-            case "Edit":
-                return Edit(PostBody(target(), by, Text(told.text), told.at))
-            case "FollowList":
-                return FollowList(tuple(Ref(self.network, t) for t in told.targets))
-            case "Profile":
-                return Profile(Account(by, by.id, name=told.text, refuses=told.refuses))
-            case "Delete" | "Follow" | "Accept" | "Reject" | "Repost" | "Block" | "Move":
-                return _about[told.kind](target())
-            case "React":
-                return React(target(), told.text)
-            case "BlockList" | "PinList":
-                targets = tuple(Ref(self.network, t) for t in told.targets)
-                return BlockList(targets) if told.kind == "BlockList" else PinList(targets)
-            case "Vote":
-                return Vote(target(), told.choices, told.named)
-            case "Tally" if poll := told.poll():
-                return Tally(target(), poll)
-            case "Zap":
-                return Zap(target(), told.msats, told.text)
-            case "Report":
-                return Report(target(), tuple(Ref(self.network, t) for t in told.targets), "spam", told.text)
-            case "Pin":
-                return Pin(target(), told.pinned)
-            case "Message":
-                return Message(tuple(Ref(self.network, m) for m in told.mentions), Text(told.text))
-            case "QuoteRequest":
-                return QuoteRequest(target(), Ref(self.network, told.quote))
-            case "Approve":
-                return Approve(target(), told.proof)
-            case _:
-                return None
 
     def encode(self, activity: Activity, view: View) -> Outgoing:
         act, kind = activity.act, type(activity.act).__name__
@@ -344,7 +242,7 @@ class _Fake:
                     mentions=here,
                     quote=quoted.ref.id if quoted and quoted.ref else "",
                     links=tuple(str(there) for there in view.links.values()),
-                    **_poll(body.poll),
+                    **poll_told(body.poll),
                 )
                 return Outgoing((said,), lost)
             case Edit(body):
@@ -367,7 +265,7 @@ class _Fake:
                 if previous is None:
                     raise Rejected("never said here")
                 id = f"tally/{activity.ref}"
-                return Outgoing((part(target, previous, id, target=previous.id, **_poll(poll)),))
+                return Outgoing((part(target, previous, id, target=previous.id, **poll_told(poll)),))
             case Zap(target) if (there := view.there[target]) and there.ref:
                 return Outgoing((own(target=there.ref.id, msats=act.msats),))
             case Report(target, posts, _, text):
@@ -396,25 +294,8 @@ class _Fake:
             raise world.broken[item.endpoint]
         if world.trouble:
             raise world.trouble.pop(0)
-        world.sent.append((item.endpoint, _told.decode(item.body)))
+        world.sent.append((item.endpoint, read(item.body)))
         return Sent(None, NOTHING, "told")
 
     def apply(self, tx: Tx, item: Delivery) -> Sent:
         raise Rejected("nothing local here")
-
-
-def _text(told: Told) -> Text:
-    return Text(told.text, tuple(Span(told.text.index(u), told.text.index(u) + len(u), "link", u) for u in told.links))
-
-
-def _poll(poll: Poll | None) -> dict[str, Any]:
-    if poll is None:
-        return {}
-    options = tuple(o.name for o in poll.options)
-    votes = tuple(o.votes for o in poll.options)
-    return {"options": options, "votes": votes, "closed": poll.closed, "ends": poll.ends}
-
-
-_about: dict[str, type[Delete | Follow | Accept | Reject | Repost | Block | Move]] = {
-    c.__name__: c for c in (Delete, Follow, Accept, Reject, Repost, Block, Move)
-}
