@@ -20,7 +20,6 @@ _LIGHTNING: Final = re.compile(r"[a-z0-9._+-]{1,64}@[a-z0-9.-]{1,253}", re.IGNOR
 def profile(activity: Activity, view: View, home: Home) -> Drafts:
     """Only what changed of the two. Names and values that kind 0 has no member for are lines at the end of the bio."""
     account, at = view.account, time_of(activity, view)
-    lightning = next((value.strip() for name, value in account.fields if _is_lightning(name, value)), "")
     addresses = (web_url(value.strip()) for _, value in account.fields)
     members: dict[str, object] = {
         "name": account.handle,
@@ -30,7 +29,7 @@ def profile(activity: Activity, view: View, home: Home) -> Drafts:
         "banner": account.banner,
         "website": next((url for url in addresses if url), account.url),
         "nip05": f"{view.actor.handle}@{home.domain}",
-        "lud16": lightning,
+        "lud16": lightning_of(account),
         "bot": account.bot,
     }
     content = msgspec.json.encode({name: value for name, value in members.items() if value}).decode()
@@ -86,8 +85,8 @@ def _line(text: str) -> str:
     return " ".join(text.split())[:1000]
 
 
-def _is_lightning(name: str, value: str) -> bool:
-    """A field by which one is paid: zaps to the ghost go to its owner's own wallet."""
-    return name.strip(" ⚡").lower() in ("lightning", "lightning address", "lud16", "zap", "zaps") and (
-        _LIGHTNING.fullmatch(value.strip()) is not None
-    )
+def lightning_of(account: Account) -> str:
+    """The address in a field by which one is paid: zaps of the ghost go to its owner's own wallet."""
+    names = ("lightning", "lightning address", "lud16", "zap", "zaps")
+    paid = (value.strip() for name, value in account.fields if name.strip(" ⚡").lower() in names)
+    return next((address for address in paid if _LIGHTNING.fullmatch(address)), "")
