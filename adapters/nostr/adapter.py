@@ -11,15 +11,18 @@ from urllib.parse import urlsplit, urlunsplit
 
 from aiohttp import web
 
-from adapters.nostr import ids, messages, nip05, plan, pow, relays, signing
+from adapters.nostr import ids, messages, nip05, plan, relays, signing
 from adapters.nostr.config import NostrConfig
 from adapters.nostr.decode import account_of, decode
-from adapters.nostr.encode import ACTS, Draft, Letter, encode
-from adapters.nostr.event import BadEvent, Event, is_addressable, parse_event, sign, supersedes, to_json
+from adapters.nostr.encode import ACTS, encode
+from adapters.nostr.event import BadEvent, Event, parse_event, sign, supersedes
 from adapters.nostr.filters import Filter
 from adapters.nostr.home import Home
+from adapters.nostr.intake import Intake
 from adapters.nostr.listening import envelope_of
+from adapters.nostr.pen import Pen
 from adapters.nostr.pool import Pool
+from adapters.nostr.profiles import IDENTITIES
 from adapters.nostr.relay import Relay
 from bridged.api import (
     API_VERSION,
@@ -36,7 +39,6 @@ from bridged.api import (
     Host,
     Malformed,
     Outgoing,
-    Part,
     Ref,
     Rejected,
     Retry,
@@ -46,11 +48,10 @@ from bridged.api import (
     View,
 )
 
-_PURPOSE: Final = "nostr-ghost"
-_BALLOT: Final = "nostr-ballot"
-_SEED: Final = "nostr-message"
 _BOT: Final = Ref(HOME, "bot")
 _CLOCK_TOLERANCE: Final = 60.0
+_NOT_ITS_SIGNERS: Final = frozenset({plan.RECEIPT, plan.GIFT_WRAP})
+"""Kinds of events that say something of somebody else than who signed them: never fetched as posts."""
 
 
 class Nostr:
@@ -69,9 +70,18 @@ class Nostr:
         own = _relay_address(host.site.base_url, config.relay.path) if config.relay.enabled else ""
         configured = tuple(url for url in config.relays if url != own)
         self._home = Home(host.site.domain, own, configured, config.edits)
-        self._endpoints = (*((LOCAL,) if own else ()), *configured)
-        self._pool = Pool(configured, host, self._authenticate, self._bot_key, own=own, outbox=config.outbox.max_relays)
-        self._pow, self._bot = config.pow, ""
+        self._pen = Pen(host.keys, own, (*((LOCAL,) if own else ()), *configured), config.pow)
+        self._bot = ""
+        self._intake = Intake(host, lambda: (self._pen.secret(_BOT), self._bot_key()), self.account)
+        self._pool = Pool(
+            configured,
+            host,
+            self._authenticate,
+            self._bot_key,
+            self._intake.admit,
+            own=own,
+            outbox=config.outbox.max_relays,
+        )
         self._names = nip05.Names(host, self._home.public_relays)
         self._relay = Relay(host, config.relay, own, self.wants, self.accept) if own else None
 
@@ -80,7 +90,9 @@ class Nostr:
 
     async def run(self) -> None:
         try:
-            await self._pool.run()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._pool.run())
+                group.create_task(self._intake.run())
         except asyncio.CancelledError:
             if self._relay is not None:
                 await self._relay.close()  # we stop: its clients are sent away rather than cut off
@@ -99,7 +111,7 @@ class Nostr:
         try:
             event = parse_event(envelope.body)
             if messages.is_for(event, self._bot_key()):
-                return (messages.message_of(event, self._secret(_BOT, 0), self._bot_key()),)
+                return (messages.message_of(event, self._pen.secret(_BOT), self._bot_key()),)
         except BadEvent as bad:
             raise Malformed(bad.reason) from None
         return decode(event, channel=envelope.channel, received_at=envelope.received_at)
@@ -124,14 +136,15 @@ class Nostr:
         lists = self._pool.lists
         found = await self._search(_account_of(ref.id), await self._writes_to(ref.id))
         await lists.note(event for event, _ in found)
-        newest: Event | None = None
+        newest: dict[int, Event] = {}
         for event, _ in found:
-            if event.kind == 0 and (newest is None or supersedes(event, newest)):
-                newest = event
+            if event.kind not in newest or supersedes(event, newest[event.kind]):
+                newest[event.kind] = event
+        identities = newest.get(IDENTITIES)
         try:
-            account = account_of(ref.id, newest)
+            account = account_of(ref.id, newest.get(0), identities)
         except Malformed:
-            account = account_of(ref.id, None)
+            account = account_of(ref.id, None, identities)
         known = (await lists.of([ref.id])).get(ref.id)
         if known is not None:
             account = replace(account, detail={**account.detail, **relays.detail_of(known)})
@@ -158,7 +171,7 @@ class Nostr:
         for event, url in await self._search(wanted, also):
             if newest is None or supersedes(event, newest[0]):
                 newest = event, url
-        if newest is None:
+        if newest is None or newest[0].kind in _NOT_ITS_SIGNERS:
             return ()
         now = self._host.now()
         try:
@@ -182,7 +195,7 @@ class Nostr:
 
     async def mint(self, account: Account, taken: Callable[[str], Awaitable[bool]]) -> Ghost:
         """A derived key, and a NIP-05 name under our domain."""
-        key = signing.public_key(self._secret(account.ref, 0)).hex()
+        key = signing.public_key(self._pen.secret(account.ref)).hex()
         name = nip05.ghost_name(account)
         if await taken(name):
             name = nip05.hashed_name(account)
@@ -190,7 +203,7 @@ class Nostr:
 
     def encode(self, activity: Activity, view: View) -> Outgoing:
         drafts = encode(activity, view, self._home)
-        return Outgoing(tuple(self._part(part, view) for part in drafts.parts), drafts.losses)
+        return Outgoing(tuple(self._pen.part(part, view) for part in drafts.parts), drafts.losses)
 
     async def deliver(self, item: Delivery) -> Sent:
         return await self._pool.publish(item.endpoint, item.body)
@@ -213,6 +226,7 @@ class Nostr:
         now = self._host.now()
         try:
             plan.refuse_untimely(event, now)
+            envelope = await self._intake.admitted(event, self._home.relay, now)
         except Malformed as bad:
             self._host.dropped(bad.reason)
             raise Rejected(f"invalid: {bad.reason}") from None
@@ -220,7 +234,7 @@ class Nostr:
         if self.wants(event):
             await self._pool.lists.note([event])
         await self._host.receive(
-            envelope_of(event, self._home.relay, now),
+            envelope,
             also=None if relay is None else partial(_take, relay, event),
         )
 
@@ -303,60 +317,15 @@ class Nostr:
         found = await self._host.read(lambda tx: relay.query(tx, [wanted], 1))
         return [(event, self._home.relay) for event in found]
 
-    def _part(self, part: Draft | Letter | Part, view: View) -> Part:
-        """Signs or seals what is not yet a part. Raises Rejected."""
-        if isinstance(part, Part):
-            return part
-        if view.actor.custody != "hosted":
-            raise Rejected("the account here is the person's own: its key is not ours")
-        try:
-            return self._signed(part, view) if isinstance(part, Draft) else self._sealed(part, view)
-        except BadEvent as bad:
-            raise Rejected(f"cannot be said as an event: {bad.reason}") from None
-
-    def _signed(self, draft: Draft, view: View) -> Part:
-        if draft.secret:
-            secret = self._host.keys.derive(_BALLOT, draft.of)
-        else:
-            secret = self._secret(view.actor.keyed, view.actor.generation)
-        tags = draft.tags
-        if self._pow:
-            key = signing.public_key(secret).hex()
-            tags = pow.mine(key, draft.at, draft.kind, tags, draft.content, self._pow)
-            if tags is None:
-                raise Rejected("no proof of work was found in time, set adapters.nostr.pow lower")
-        event = sign(secret, draft.kind, draft.at, tags, draft.content)
-        if event.pubkey != view.actor.ref.id and not draft.secret:
-            raise Rejected("the ghost's key is not the one derived for it")
-        body = to_json(event)
-        return Part(
-            of=draft.of,
-            ref=ids.post_ref(event),
-            body=body,
-            served=body,
-            endpoints=self._endpoints,
-            number=draft.number,
-            gone=draft.gone,
-            detail={**draft.detail, "event": event.id} if is_addressable(event.kind) else draft.detail,
-        )
-
-    def _sealed(self, letter: Letter, view: View) -> Part:
-        secret = self._secret(view.actor.keyed, view.actor.generation)
-        seed = self._host.keys.derive(_SEED, letter.of, letter.number)
-        return messages.sealed(letter, secret, seed, self._endpoints)
-
-    def _secret(self, owner: Ref, generation: int) -> bytes:
-        return self._host.keys.derive(_PURPOSE, owner, generation)
-
     def _bot_key(self) -> str:
         if not self._bot:  # asked for with every event
-            self._bot = signing.public_key(self._secret(_BOT, 0)).hex()
+            self._bot = signing.public_key(self._pen.secret(_BOT)).hex()
         return self._bot
 
     def _authenticate(self, url: str, challenge: str) -> Event:
         """NIP-42, as the bot."""
         tags = [("relay", url), ("challenge", challenge)]
-        return sign(self._secret(_BOT, 0), 22242, int(self._host.now()), tags, "")
+        return sign(self._pen.secret(_BOT), 22242, int(self._host.now()), tags, "")
 
 
 def _profile_of(pubkey: str) -> Filter:
@@ -365,7 +334,7 @@ def _profile_of(pubkey: str) -> Filter:
 
 def _account_of(pubkey: str) -> Filter:
     # no limit: relays that keep old versions would fill it with those of one kind
-    return Filter(authors=frozenset({pubkey}), kinds=frozenset({0}) | relays.LISTS)
+    return Filter(authors=frozenset({pubkey}), kinds=frozenset({0, IDENTITIES}) | relays.LISTS)
 
 
 def _take(relay: Relay, event: Event, tx: Tx) -> None:

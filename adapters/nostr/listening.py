@@ -8,6 +8,7 @@ behind, for events that are published late.
 import asyncio
 import contextlib
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from adapters.nostr import ids, plan, syncing
@@ -30,6 +31,10 @@ HOLD_FOR = 2.0
 MAX_PAGES: Final = 200
 _PAGED_FROM: Final = 20
 """An answer with this many events may have been cut at a relay's limit; a shorter one was not."""
+
+
+Admit = Callable[[Event, str, float], Envelope | None]
+"""(event, relay URL, now) -> the envelope to hand in."""
 
 
 class Hearing(Protocol):
@@ -65,6 +70,7 @@ class Listener:
 
     label    what the relay is called in figures
     bot      the public key that messages are for, "" to ask for none
+    admit    makes an envelope of a verified event; None when it is refused, or handed in later
     """
 
     def __init__(
@@ -79,12 +85,14 @@ class Listener:
         limits: Limits = DEFAULT,
         label: str = "",
         bot: str = "",
+        admit: Admit | None = None,
         syncs: bool = False,
         save_every: float = 60.0,
         eose_within: float = 60.0,
     ) -> None:
         self._url, self._connection, self._host, self._seen, self._lists = url, connection, host, seen, lists
         self._hearing, self._limits, self._label, self._bot = hearing or host, limits, label or url, bot
+        self._admit = admit or envelope_of
         self._syncs, self._syncing = syncs, 0
         self._save_every, self._eose_within = save_every, eose_within
         self._queue: asyncio.Queue[Envelope] = asyncio.Queue(QUEUE)
@@ -293,8 +301,10 @@ class Listener:
             return
         if self.live:
             self._host.gauge("nostr_ingest_lag_seconds", max(0.0, now - event.created_at), relay=self._label)
-        self._queued += 1
-        await self._queue.put(envelope_of(event, self._url, now))
+        envelope = self._admit(event, self._url, now)
+        if envelope is not None:
+            self._queued += 1
+            await self._queue.put(envelope)
 
     async def _store(self) -> None:
         while True:

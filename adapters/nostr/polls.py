@@ -3,13 +3,13 @@
 The options of what we publish are named by their place, "0", "1" and so on, whatever they are called at home.
 """
 
-import re
 from typing import Final
 
 from adapters.nostr import ids
 from adapters.nostr.drafts import Draft, detail_of, provenance, there_for, time_of
 from adapters.nostr.event import Event, first_tag, tag_values
 from adapters.nostr.home import Home
+from adapters.nostr.relays import public_relay
 from adapters.nostr.replies import Tags, hint, kind_of
 from bridged.api import HOME, Activity, Malformed, Option, Poll, Post, Ref, Rejected, View, Vote
 
@@ -17,7 +17,6 @@ KIND: Final = 1068
 RESPONSE: Final = 1018
 MAX_OPTIONS: Final = 100
 MAX_RELAYS: Final = 4
-_RELAY: Final = re.compile(r"wss?://[!-~]{3,250}")
 _MAX_LABEL: Final = 500
 _MAX_ID: Final = 100
 
@@ -42,8 +41,8 @@ def poll_of(event: Event, now: float) -> Poll:
 
 def relays_of(event: Event) -> tuple[str, ...]:
     """Where the poll wants to have its votes."""
-    urls = (url for url in tag_values(event, "relay") if _RELAY.fullmatch(url))
-    return tuple(dict.fromkeys(urls))[:MAX_RELAYS]
+    urls = map(public_relay, tag_values(event, "relay")[:20])
+    return tuple(dict.fromkeys(url for url in urls if url is not None))[:MAX_RELAYS]
 
 
 def vote_of(event: Event) -> Vote:

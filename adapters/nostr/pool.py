@@ -14,7 +14,7 @@ from adapters.nostr import nip11, plan, pow, wire
 from adapters.nostr.connection import RATE, Connection, Ended
 from adapters.nostr.event import Event, parse_event
 from adapters.nostr.filters import Filter
-from adapters.nostr.listening import Hearing, Listener, Seen
+from adapters.nostr.listening import Admit, Hearing, Listener, Seen
 from adapters.nostr.outbox import Outbox
 from adapters.nostr.relaylists import RelayLists
 from bridged.api import EgressFailed, EgressRefused, Host, Rejected, Retry, Sent, Unreachable
@@ -37,8 +37,10 @@ Authenticate = Callable[[str, str], Event]
 class Shared:
     """What the relays of a pool have in common."""
 
-    def __init__(self, host: Host, authenticate: Authenticate, bot: Callable[[], str] = str) -> None:
-        self.host, self.authenticate, self.bot = host, authenticate, bot
+    def __init__(
+        self, host: Host, authenticate: Authenticate, bot: Callable[[], str] = str, admit: Admit | None = None
+    ) -> None:
+        self.host, self.authenticate, self.bot, self.admit = host, authenticate, bot, admit
         self.seen, self.documents, self.lists = Seen(), nip11.Documents(host), RelayLists(host)
 
 
@@ -142,6 +144,7 @@ class Relay:
             limits=limits,
             label=self._label,
             bot=self._shared.bot() if self._ours else "",
+            admit=self._shared.admit,
             syncs=self._syncs and 77 in limits.nips,
         )
         self._connection = connection
@@ -201,6 +204,7 @@ class Pool:
     """All relays. `publish` and `query` may be called whether or not `run` is running.
 
     bot     the public key that messages are for, "" for none
+    admit   makes an envelope of a verified event (see Listener)
     own     the public URL of the embedded relay, "" without one: it need not be connected to
     outbox  how many relays are listened to beside the configured ones, because people write there
     """
@@ -211,12 +215,13 @@ class Pool:
         host: Host,
         authenticate: Authenticate,
         bot: Callable[[], str] = str,
+        admit: Admit | None = None,
         *,
         own: str = "",
         outbox: int = 0,
     ) -> None:
         self._host = host
-        self._shared = Shared(host, authenticate, bot)
+        self._shared = Shared(host, authenticate, bot, admit)
         self._asking: set[asyncio.Task[tuple[str, list[Event], bool]]] = set()
         self._relays = {url: Relay(url, self._shared) for url in urls}
         self._outbox = Outbox(host, self.lists, {*urls, own}, outbox, self._listen, self.query)
