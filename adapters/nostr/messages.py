@@ -46,7 +46,7 @@ def letters(activity: Activity, act: Message, view: View, home: Home) -> tuple[L
 
 
 def sealed(letter: Letter, secret: bytes, seed: bytes, endpoints: tuple[str, ...]) -> Part:
-    """The letter as it is sent, from the key of `secret`; `endpoints` serve where it names no relays of its own.
+    """The letter as it is sent to `endpoints`, from the key of `secret`.
 
     `seed` is a secret that belongs to this message. Raises BadEvent.
     """
@@ -57,7 +57,7 @@ def sealed(letter: Letter, secret: bytes, seed: bytes, endpoints: tuple[str, ...
         ids.post_ref(event),
         body,
         body,
-        letter.relays or endpoints,
+        endpoints,
         letter.number,
         detail=detail_of(event.kind, event.created_at),
     )
