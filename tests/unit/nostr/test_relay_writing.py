@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from adapters.nostr import nip17
 from adapters.nostr.config import RelayConfig
 from adapters.nostr.event import Event, parse_event, sign, verify
 from bridged.api import HOME, Busy, Ref
@@ -258,7 +259,11 @@ async def test_protected_is_kept_and_served_and_not_handed_in(bridge: World, cli
 @pytest.mark.parametrize("to", ["ghost", "bot"])
 async def test_gift_wrap_for_us_is_handed_in_from_anybody(bridge: World, client: Client, to: str) -> None:
     for_whom = bridge.ghost if to == "ghost" else bridge.bot
-    wrap = said("one-time key", 1059, "sealed", ("p", for_whom), at=int(time.time()) - 2 * 86_400)
+    if to == "ghost":
+        wrap = said("one-time key", 1059, "sealed", ("p", for_whom), at=int(time.time()) - 2 * 86_400)
+    else:  # what the bot cannot unwrap is refused
+        wrap = nip17.wrap(b"\x09" * 32, for_whom, "help", int(time.time()), b"s" * 32)
+        assert not (await client.publish(said("one-time key", 1059, "sealed", ("p", for_whom))))[0]
     assert await client.publish(wrap) == (True, "")
     assert handed_in(bridge) == [wrap.id]
     assert not (await client.publish(said("one-time key", 1059, "sealed", ("p", key("eve")))))[0]
