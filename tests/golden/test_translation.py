@@ -19,7 +19,7 @@ ROOT = HERE.parents[1]
 PAGE = (ROOT / "docs" / "translation.md").read_text()
 SINKS = (ActivityPub, Nostr)
 # Rejected, but by what delivers or signs, which is the same whatever is said.
-_NO_ENCODERS = {"adapter.py", "checks.py", "client.py", "delivery.py", "pool.py", "connection.py"}
+_NO_ENCODERS = {"adapter.py", "checks.py", "client.py", "connection.py", "delivery.py", "nip11.py", "pen.py", "pool.py"}
 
 
 def _rows(heading: str) -> list[list[str]]:
