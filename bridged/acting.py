@@ -19,6 +19,7 @@ from bridged.lists import Lists, Plan
 from bridged.model import (
     BOT,
     Accept,
+    Account,
     Act,
     Activity,
     Approve,
@@ -322,12 +323,18 @@ class Acting:
             account = await core.adapters[account.ref.network].account(account.ref) or account
         except Unreachable:
             old = await core.store.read(lambda tx: identity.account(tx, activity.actor))
-            account = replace(account, alias=old.alias, endpoint=account.endpoint or old.endpoint) if old else account
+            account = _filled(account, old) if old else account
         return [await self.ghosts.profiles.shown(account, activity, heard_at)]
 
 
 PATIENCE = 6
 """Attempts for which an activity waits for what it refers to; then it goes without."""
+
+
+def _filled(account: Account, old: Account) -> Account:
+    """A profile as it was told, with what only its home can say as it was known before."""
+    endpoint, detail = account.endpoint or old.endpoint, {**old.detail, **account.detail}
+    return replace(account, alias=old.alias, endpoint=endpoint, detail=detail)
 
 
 def _reads_alike(new: PostBody, known: Act) -> bool:
