@@ -204,7 +204,8 @@ def fay(fedify: Fedify, alice_ap: str) -> Fedify:
 
 @dataclass(frozen=True)
 class Cast:
-    """A poll of alice's that was open for some seconds, in which fay and ana chose dogs: event and Question."""
+    """A poll of alice's that was open for some seconds, in which a stranger and a member chose dogs and another
+    stranger cats: event and Question."""
 
     event: dict[str, Any]
     question: dict[str, Any]
@@ -212,7 +213,7 @@ class Cast:
 
 
 @pytest.fixture(scope="session")
-def cast(fay: Fedify, ana: Fedify, alice: NostrUser, alice_ap: str, relay: Relay) -> Cast:
+def cast(fay: Fedify, ana: Fedify, pubby: Pubby, alice: NostrUser, alice_ap: str, relay: Relay) -> Cast:
     options = [["option", "c1", "Cats"], ["option", "d2", "Dogs"], ["polltype", "singlechoice"]]
     until = int(time.time()) + 10
     event = alice.publish(1068, "cats or dogs?", [*options, ["relay", relay.url], ["endsAt", str(until)]])
@@ -220,6 +221,7 @@ def cast(fay: Fedify, ana: Fedify, alice: NostrUser, alice_ap: str, relay: Relay
     ana.wait_note("cats or dogs?")
     fay.vote(question["id"], alice_ap, "Dogs")
     ana.vote(question["id"], alice_ap, "Dogs")
+    pubby.vote(question["id"], alice_ap, "Cats")
     fay.vote(question["id"], alice_ap, "Cats")  # too late: one choice is all there is
     return Cast(event, question, until)
 

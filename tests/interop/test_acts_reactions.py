@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from .peers import Fedify, Nostr, NostrTools, NostrUser, Relay, emoji, ident, many, one, prop, tags
+from .bridge import Bridge
+from .peers import Fedify, Nostr, NostrTools, NostrUser, Peer, Relay, emoji, ident, many, one, prop, tags
 from .world import World, eventually
 
 BLOB = "https://site.test/pixel.png"
@@ -25,40 +26,48 @@ def anas(ana: Fedify, relay: Relay) -> tuple[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("kind", "content", "tag", "wanted"),
+    ("by", "kind", "content", "tag", "wanted"),
     [
-        ("EmojiReact", "🔥", None, []),
-        ("EmojiReact", ":blob:", emoji("blob", BLOB), [["blob", BLOB]]),
-        ("Like", "🎉", None, []),
-        ("Like", ":blob@fedify.test:", emoji("blob@fedify.test", BLOB), [["blob", BLOB]]),
+        ("fay", "EmojiReact", "🔥", None, []),
+        ("pubby", "EmojiReact", ":blob:", emoji("blob", BLOB), [["blob", BLOB]]),
+        ("pubby", "Like", "🎉", None, []),
+        ("fay", "Like", ":blob@fedify.test:", emoji("blob@fedify.test", BLOB), [["blob", BLOB]]),
     ],
 )
 def test_emoji_reaction_of_the_fediverse_is_kind_7(
+    by: str,
     kind: str,
     content: str,
     tag: dict[str, Any] | None,
     wanted: list[list[str]],
     post: tuple[Any, str],
-    fay: Fedify,
     alice_ap: str,
     relay: Relay,
     nostr: Nostr,
+    request: pytest.FixtureRequest,
 ) -> None:
     """As Pleroma says it, and as Misskey does; taken back again."""
+    peer: Peer = request.getfixturevalue(by)
     event, note = post
-    sent = fay.react(note, alice_ap, content, tag, kind)
+    sent = peer.react(note, alice_ap, content, tag, kind)
     got = one(nostr, relay, kinds=[7], _e=[event["id"]])
     assert got["content"] == (":blob:" if wanted else content)
     assert tags(got, "emoji") == wanted
     assert tags(got, "proxy") == [[sent["id"], "activitypub"]]
-    fay.retract(sent)
+    peer.retract(sent)
     eventually(lambda: nostr.fetch(relay.url, kinds=[7], _e=[event["id"]]) == [], timeout=20)
 
 
-def test_emoji_reaction_of_nostr_arrives(ana: Fedify, anas: tuple[str, Any], alice: NostrUser, alice_ap: str) -> None:
+def test_emoji_reaction_of_nostr_arrives(
+    ana: Fedify, anas: tuple[str, Any], alice: NostrUser, alice_ap: str, tools: NostrTools, bridge: Bridge
+) -> None:
+    """Also one by nostr-tools at the bridge's own relay."""
     note, event = anas
     about = [["e", event["id"], alice.relay, event["pubkey"]], ["p", event["pubkey"]], ["k", "1"]]
     alice.publish(7, "🤙", about)
+    tina = NostrUser(tools, "acts-tina", f"wss://{bridge.host}/relay")
+    tina.publish(7, "🫂", about)
+    eventually(lambda: [a for a in ana.received("Like", object=note) if a.get("content") == "🫂"], timeout=20)
     alice.publish(7, ":blob:", [*about, ["emoji", "blob", BLOB]])
 
     def look() -> dict[str, dict[str, Any]]:

@@ -231,3 +231,16 @@ def test_relay_that_was_down_is_told_later(remy: Peer, relays: Three, nostr: Nos
     eventually(lambda: relay.posts("remy to those who are up") == [event], timeout=40)
     nora.publish(1, "nora is heard again", relay=relay.url)
     remy.wait_note("nora is heard again", timeout=40)
+
+
+def test_poll_and_vote_cross_by_every_relay(
+    remy: Peer, three: Bridge, relays: Three, nostr: Nostr, nora: NostrUser, actor: str
+) -> None:
+    """The poll is at all of them; a vote that only the relay with AUTH has is counted."""
+    question = remy.poll("which relay?", ["strict", "sloppy"])
+    events = at_each(nostr, relays, kinds=[1068], authors=[three.key_of("remy_at_remy.test")])
+    vote = [["e", events[0]["id"]], ["p", events[0]["pubkey"]], ["response", "1"]]
+    nora.publish(1018, "", vote, relay=relays["auth"].url)
+    eventually(lambda: remy.counts(question) == {"strict": 0, "sloppy": 1}, timeout=20)
+    nora.publish(7, "🤙", vote[:2], relay=relays["sloppy"].url)
+    eventually(lambda: remy.received("Like", object=question, actor=actor), timeout=20)
