@@ -25,6 +25,8 @@ AHEAD: Final = 15 * 60
 
 CHUNK: Final = 200
 """Authors or names in one filter."""
+KINDS: Final = 20
+"""Kinds in one filter. NIP-11 has no word for it, but @nostr-relay/core drops a REQ with more."""
 FILTERS: Final = 8
 """Filters in one REQ, unless that makes more subscriptions than a relay takes."""
 SIDE: Final = 4
@@ -44,7 +46,8 @@ def side(limits: Limits) -> int:
 
 def filters_for(heard: Heard, bot: str = "", limits: Limits = DEFAULT) -> tuple[Filter, ...]:
     """The conditions that cover `heard`, without times; and messages to the key `bot`."""
-    found = [Filter(authors=part, kinds=FULL_KINDS | LISTS) for part in _chunks(heard.full, limits)]
+    full = _chunks(heard.full, limits)
+    found = [Filter(authors=part, kinds=kinds) for part in full for kinds in _few(FULL_KINDS | LISTS)]
     found += [Filter(authors=part, kinds=KNOWN_KINDS | LISTS) for part in _chunks(heard.known - heard.full, limits)]
     found += [Filter(tags=(("p", part),), kinds=NAMING_KINDS) for part in _chunks(heard.ghosts, limits)]
     # A receipt is its wallet's; who paid is named by a tag.
@@ -74,8 +77,9 @@ def recent_of(authors: Iterable[str], now: float, limits: Limits = DEFAULT) -> t
     for part in _chunks(authors, limits):
         found.append(Filter(authors=part, kinds=frozenset({0, 3}) | LISTS))
         found += [
-            Filter(authors=frozenset({author}), kinds=FULL_KINDS - {0, 3}, since=since, limit=RECENT)
+            Filter(authors=frozenset({author}), kinds=kinds, since=since, limit=RECENT)
             for author in sorted(part)
+            for kinds in _few(FULL_KINDS - {0, 3})
         ]
     return _portions(found, min(FILTERS, limits.filters), limits)
 
@@ -135,6 +139,11 @@ def _chunks(names: Iterable[str], limits: Limits, most: int = CHUNK) -> list[fro
     # 67 bytes each, and some for the other members: even the smallest frame takes one filter
     size = max(1, min(most, (limits.message - _ROOM) // 67))
     return [frozenset(ordered[start : start + size]) for start in range(0, len(ordered), size)]
+
+
+def _few(kinds: Iterable[int]) -> list[frozenset[int]]:
+    ordered = sorted(kinds)
+    return [frozenset(ordered[start : start + KINDS]) for start in range(0, len(ordered), KINDS)]
 
 
 def _portions(filters: Iterable[Filter], most: int, limits: Limits) -> tuple[tuple[Filter, ...], ...]:

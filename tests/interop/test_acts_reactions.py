@@ -82,7 +82,7 @@ def test_emoji_reaction_of_nostr_arrives(
     assert [(t["name"], t["icon"]["url"]) for t in custom] == [(":blob:", BLOB)]
 
 
-def test_zap_arrives_as_a_like_of_who_paid(
+def test_zap_arrives_as_a_like_once_its_wallet_vouches(
     ana: Fedify,
     ana_key: str,
     anas: tuple[str, Any],
@@ -92,9 +92,9 @@ def test_zap_arrives_as_a_like_of_who_paid(
     relay: Relay,
     world: World,
 ) -> None:
-    """The receipt is ana's wallet's; who paid has signed what it is for."""
+    """A receipt that ana's wallet did not sign is nothing."""
     note, event = anas
-    wallet = NostrUser(nostr, "acts-wallet", relay.url)
+    wallet, forger = NostrUser(nostr, "acts-wallet", relay.url), NostrUser(nostr, "acts-forger", relay.url)
     answer = {
         "tag": "payRequest",
         "allowsNostr": True,
@@ -113,7 +113,7 @@ def test_zap_arrives_as_a_like_of_who_paid(
     asked = {"kind": 9734, "content": "great", "tags": [*about, ["amount", "21000"], ["relays", relay.url]]}
     wanted = tools.ask("publish", key=bob.key, relays=[], **asked)["event"]  # for the wallet alone
     receipt = [*about, ["P", bob.public], ["bolt11", "lnbc210n1pqqqq"], ["description", json.dumps(wanted)]]
-    wallet.publish(9735, "", [["description", "{}"], *receipt[:-1]])
+    forger.publish(9735, "", receipt)
     wallet.publish(9735, "", receipt)
     likes = eventually(lambda: [a for a in ana.received("Like", object=note) if _is(ana, a, bob)], timeout=20)
     assert len(likes) == 1

@@ -5,7 +5,7 @@ import hashlib
 
 import pytest
 
-from adapters.nostr import connection, listening, plan, wire
+from adapters.nostr import connection, listening, plan, relays, wire
 from adapters.nostr.event import Event, sign, to_json
 from adapters.nostr.pool import Pool
 from bridged.api import Heard, Rejected, Response, Sent
@@ -232,3 +232,13 @@ async def test_a_flood_of_wanted_events_is_read_no_faster_than_the_rate() -> Non
         with pytest.raises(connection.Ended, match="enough"):
             await read.run()
     assert len(taken) <= connection.BURST + clock * connection.RATE + 1
+
+
+def test_no_filter_asks_for_more_kinds_than_relays_take() -> None:
+    """@nostr-relay/core answers a REQ with more than 20 of them with a NOTICE, and nothing else."""
+    heard = Heard(full=frozenset({"a" * 64}), known=frozenset({"b" * 64}), ghosts=frozenset({"c" * 64}))
+    standing = [f for portion in plan.subscriptions_for(heard, "d" * 64) for f in portion]
+    recent = [f for portion in plan.recent_of({"a" * 64}, 0.0) for f in portion]
+    assert max(len(f.kinds or ()) for f in (*standing, *recent)) <= 20
+    asked = [f.kinds or frozenset() for f in standing if f.authors == heard.full]
+    assert frozenset[int]().union(*asked) == plan.FULL_KINDS | relays.LISTS
