@@ -23,7 +23,7 @@ from adapters.nostr.drafts import (
     time_of,
 )
 from adapters.nostr.home import Home
-from adapters.nostr.note import note
+from adapters.nostr.note import Form, note
 from adapters.nostr.reports import report
 from bridged.api import (
     Activity,
@@ -32,6 +32,7 @@ from bridged.api import (
     Delete,
     Edit,
     Follow,
+    Media,
     Message,
     Move,
     Part,
@@ -59,6 +60,9 @@ ACTS: Final = frozenset(
 )
 
 _SHORT: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
+
+ARTICLE, VIDEO, SHORT_VIDEO = 30023, 34235, 34236
+_FORMS: Final[dict[str, Form]] = {str(ARTICLE): "article", str(VIDEO): "video", str(SHORT_VIDEO): "video"}
 
 MAX_SHOWN = 48 << 10
 """Characters of JSON that a repost carries; the event has 64 KiB in all."""
@@ -102,18 +106,18 @@ def encode(activity: Activity, view: View, home: Home) -> Drafts:
 
 
 def _post(activity: Activity, body: PostBody, view: View, home: Home) -> Drafts:
-    draft, losses = _written(activity, body, view, home, is_article=_is_article(body))
+    draft, losses = _written(activity, body, view, home, form=_form(body))
     return Drafts((draft,), losses)
 
 
 def _edit(activity: Activity, body: PostBody, view: View, home: Home) -> Drafts:
-    """An article is replaced. Nobody honours edits of notes: a note is deleted and said again, or answered."""
+    """An article or video is replaced. Nobody honours edits of notes: a note is deleted and said again, or answered."""
     old = next((copy for copy in view.previous if not copy.gone and copy.ref is not None), None)
     if old is None:
         return _post(activity, body, view, home)
-    is_article = old.detail.get("kind") == "30023"
-    draft, losses = _written(activity, body, view, home, is_article=is_article)
-    if is_article:
+    form = _FORMS.get(old.detail.get("kind", ""), "note")
+    draft, losses = _written(activity, body, view, home, form=form)
+    if form != "note":
         draft = replace(draft, at=max(draft.at, created(old) + 1))
         return Drafts((replace(draft, detail={**draft.detail, "created_at": str(draft.at)}),), losses)
     before = said(old)
@@ -135,7 +139,7 @@ def _amended(activity: Activity, body: PostBody, old: Copy, view: View, home: Ho
     spans = tuple(replace(span, start=span.start + len(lead), end=span.end + len(lead)) for span in body.text.spans)
     changed = replace(body, text=Text(lead + body.text.plain, spans), reply_to=body.ref, poll=None)
     beside = replace(view, there={**view.there, body.ref: there})
-    draft, losses = _written(activity, changed, beside, home, is_article=False)
+    draft, losses = _written(activity, changed, beside, home, form="note")
     number = max(copy.part for copy in view.previous) + 1
     return Drafts((replace(draft, number=number),), (*losses, "the edit is an answer here; the note reads as before"))
 
@@ -149,7 +153,7 @@ def _tally(activity: Activity, act: Tally, view: View, home: Home) -> Drafts:
         return Drafts((), ("the poll's result: the poll is not here",))
     text = "The poll has ended:\n" + polls.results(act.poll)
     body = PostBody(activity.ref, activity.actor, Text(text), activity.at, reply_to=act.target, root=there.root)
-    draft, losses = _written(activity, body, view, home, is_article=False)
+    draft, losses = _written(activity, body, view, home, form="note")
     return Drafts((draft,), losses)
 
 
@@ -186,20 +190,27 @@ def _deletion(activity: Activity, copies: Sequence[Copy], view: View) -> Draft:
     return Draft(activity.ref, 5, at, (*tags, *provenance(activity.ref, "")), detail=detail_of(5, at))
 
 
-def _is_article(body: PostBody) -> bool:
-    return bool(body.title) and body.reply_to is None and body.poll is None
+def _form(body: PostBody) -> Form:
+    if not body.title or body.reply_to is not None or body.poll is not None:
+        return "note"
+    return "video" if _film(body) is not None else "article"
+
+
+def _film(body: PostBody) -> Media | None:
+    """The film that a post is about: the only one, and not one among pictures."""
+    return body.media[0] if len(body.media) == 1 and body.media[0].type.startswith("video/") else None
 
 
 def _written(
-    activity: Activity, body: PostBody, view: View, home: Home, *, is_article: bool
+    activity: Activity, body: PostBody, view: View, home: Home, *, form: Form
 ) -> tuple[Draft, tuple[str, ...]]:
     poll = body.poll
     if poll is not None and poll.closed:
         ended = f"\n\nThis poll has ended:\n{polls.results(poll)}"
         body, poll = replace(body, text=_ending(body.text, ended)), None
-    written = note(body, view, home, is_article=is_article)
-    thread = replies.Thread() if is_article else replies.thread_of(body, view, home)
-    kind = polls.KIND if poll is not None else 30023 if is_article else thread.kind
+    written = note(body, view, home, form=form)
+    thread = replies.Thread() if form != "note" else replies.thread_of(body, view, home)
+    kind = polls.KIND if poll is not None else thread.kind
     content = written.content
     if thread.orphan and (link := body.url or body.uri):
         content = f"{content}\n\n{link}".strip()
@@ -210,8 +221,10 @@ def _written(
     there = {tag[1] for tag in tags if tag[0] == "p"}
     tags += [("p", key) for key in keys if key not in there]
     tags += written.tags
-    if is_article:
-        tags = [*_article_tags(body), *tags]
+    if form == "article":
+        kind, tags = ARTICLE, [*_article_tags(body), *tags]
+    elif form == "video":
+        kind, tags = _video_kind(body), [*_video_tags(body), *tags]
     if poll is not None:
         tags += polls.tags_of(poll, body.text.plain, home)
     tags += provenance(body.ref, body.url)
@@ -233,6 +246,17 @@ def _article_tags(body: PostBody) -> replies.Tags:
     if image := body.image or next(pictures, ""):
         tags.append(("image", image))
     return [*tags, ("published_at", str(int(body.at)))]
+
+
+def _video_kind(body: PostBody) -> int:
+    """NIP-71, of the kinds that can be replaced: a film that is higher than wide is a short one."""
+    film = _film(body)
+    width, height = (film.size if film else None) or (1, 0)
+    return SHORT_VIDEO if height > width else VIDEO
+
+
+def _video_tags(body: PostBody) -> replies.Tags:
+    return [("d", identifier(body.ref)), ("title", body.title), ("published_at", str(int(body.at)))]
 
 
 def _ending(text: Text, letters: str) -> Text:

@@ -7,7 +7,7 @@ those; kinds 20 to 22 are seen only by readers of picture and video feeds.
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Literal
 
 from adapters.nostr import ids, nip19
 from adapters.nostr.home import Home
@@ -27,6 +27,10 @@ _SHORTCODE: Final = re.compile("[A-Za-z0-9_-]{1,60}")
 _LANGUAGE: Final = re.compile("([a-z]{2})(?:-.*)?")
 
 
+Form = Literal["note", "article", "video"]
+"""What a post is written as: a kind 1 and its like, a kind 30023, a kind 34235 or 34236."""
+
+
 @dataclass(frozen=True, slots=True)
 class Written:
     """`keys` are the accounts named, for `p` tags."""
@@ -37,19 +41,21 @@ class Written:
     losses: tuple[str, ...] = ()
 
 
-def note(body: PostBody, view: View, home: Home, *, is_article: bool) -> Written:
+def note(body: PostBody, view: View, home: Home, *, form: Form) -> Written:
     """The text, with the addresses of its files and of what it quotes at the end.
 
-    An article's is Markdown (NIP-23), and its title and summary are left to tags.
+    An article's is Markdown (NIP-23), and its title and summary are left to tags; so are the title of a video and
+    the film itself (NIP-71).
     """
-    say = markdown if is_article else plain
+    say = markdown if form == "article" else plain
     content, losses = say(body.text, view, home), ()
     if len(content.encode()) > MAX_CONTENT:
         cut = say(truncate(body.text, max_bytes=MAX_CONTENT // 2), view, home)
         content, losses = f"{cut}\n\n{body.url}".rstrip(), ("the text was cut",)
-    if not is_article:
-        content = "\n\n".join(part for part in (body.title, body.summary, content) if part)
-    return _finished(content, losses, body, view, home, is_article=is_article)
+    if form != "article":
+        title = body.title if form == "note" else ""
+        content = "\n\n".join(part for part in (title, body.summary, content) if part)
+    return _finished(content, losses, body, view, home, form=form)
 
 
 def plain(text: Text, view: View, home: Home) -> str:
@@ -119,13 +125,12 @@ def key_of(account: Ref, view: View) -> str | None:
     return None if ghost is None else ghost.ref.id
 
 
-def _finished(
-    content: str, losses: tuple[str, ...], body: PostBody, view: View, home: Home, *, is_article: bool
-) -> Written:
+def _finished(content: str, losses: tuple[str, ...], body: PostBody, view: View, home: Home, *, form: Form) -> Written:
     media = [item for item in body.media if _WEB.fullmatch(item.url)]
     tags: Tags = []
     quote, quote_tags, quoted = _quote(body, view, home)
-    ends = [_shown(item, is_article=is_article) for item in media if item.url not in content]
+    beside = [item for item in media if form != "video" or not item.type.startswith("video/")]
+    ends = [_shown(item, is_article=form == "article") for item in beside if item.url not in content]
     if quote and quote not in content:
         ends.append(quote)
     content = "\n\n".join(part for part in (content, "\n".join(ends)) if part)
@@ -142,7 +147,7 @@ def _finished(
         tags.append(("expiration", str(max(0, int(body.expires)))))
     named = [key for account in (*body.text.mentions(), *body.mentions) if (key := key_of(account, view))]
     keys = tuple(dict.fromkeys((*named, *quoted)))
-    losses = (*losses, *_lost(body, len(media), is_article=is_article, quoted=bool(quote_tags)))
+    losses = (*losses, *_lost(body, len(media), is_article=form == "article", quoted=bool(quote_tags)))
     return Written(content, keys[:MAX_KEYS], tuple(tags), losses)
 
 
