@@ -128,7 +128,7 @@ async def test_the_cursor_stays_until_what_was_missed_is_there(monkeypatch: pyte
         await client.event(standing, good)
         asked.set()
         await proceed.wait()
-        for number in range(2):  # one for each filter
+        for number in range(3):  # one for each filter
             opened = opened if number == 0 else await client.expect("NEG-OPEN")
             await client.say("NEG-MSG", opened[1], Negentropy(()).answer(bytes.fromhex(opened[3])).hex())
             await client.expect("NEG-CLOSE")
