@@ -58,7 +58,7 @@ def _status(core: Core, tx: Tx) -> dict[str, Any]:
     for (network, state, _), count in counted.items():
         members[network, state] += count
     depths = queue.depth(tx)
-    waiting, since = inboxes.backlog(tx)
+    waiting, since = inboxes.backlog(tx, now)
     hour: defaultdict[str, dict[str, int]] = defaultdict(dict)
     for (step, reason), count in sorted(ledger.tally(tx, now - HOUR).items()):
         hour[step][reason] = count

@@ -85,9 +85,10 @@ def next_due(tx: Tx) -> float | None:
     return tx.execute(select(func.min(inbox.c.due_at)).where(inbox.c.state == "new")).scalar()
 
 
-def backlog(tx: Tx) -> tuple[int, float | None]:
-    """How many wait, and since when the oldest."""
-    row = tx.execute(select(func.count(), func.min(inbox.c.received_at)).where(inbox.c.state == "new")).one()
+def backlog(tx: Tx, now: float) -> tuple[int, float | None]:
+    """How many wait that were due by now, and since when the oldest; what is planned for later is no backlog."""
+    waiting = select(func.count(), func.min(inbox.c.received_at)).where(inbox.c.state == "new", inbox.c.due_at <= now)
+    row = tx.execute(waiting).one()
     return row[0], row[1]
 
 

@@ -4,6 +4,7 @@ Every function returns the text with spans added where no link, mention, tag, em
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Final
 
 import regex
@@ -16,6 +17,8 @@ MAX_TAG: Final = 100
 """Longest hashtag found, in code points without its sign."""
 
 MAX_KNOWN_TAGS: Final = 100
+MAX_HASHES: Final = 500
+"""How many `#` of one text are held against the tags known."""
 
 # Quotes, angle brackets, white space, controls and full-width punctuation end an address.
 _NO_URL_LETTER: Final = r"\s\p{C}\p{Z}<>\"`\\^{|}“”„«»‹›‘’…、。，；：！？（）「」『』【】《》〈〉"
@@ -75,7 +78,8 @@ def find_tags(text: Text) -> Text:
 
 def known_tags(text: Text, names: Iterable[str]) -> Text:
     """Add a tag over each `#name` whose name is among those given, whatever its characters and case."""
-    known = sorted({n.lstrip("#＃").casefold() for n in names} - {""}, key=lambda n: (-len(n), n))
+    folded = {n.lstrip("#＃").casefold() for n in names if len(n) <= MAX_TAG}
+    known = sorted(folded - {""}, key=lambda n: (-len(n), n))
     return overlay(text, _known(text.plain, known[:MAX_KNOWN_TAGS])) if known else text
 
 
@@ -117,12 +121,23 @@ def _tags(plain: str) -> Iterator[Span]:
 
 
 def _known(plain: str, names: list[str]) -> Iterator[Span]:
-    for match in _HASH.finditer(plain):
+    longest = len(names[0]) if names else 0
+    for match in islice(_HASH.finditer(plain), MAX_HASHES):
+        folded, ends = _folded(plain, match.end(), longest)
         for name in names:
-            letters = plain[match.end() : match.end() + len(name)]
-            if letters.casefold() == name and not _WORD.match(plain, match.end() + len(name)):
-                yield Span(match.start(), match.end() + len(name), "tag", letters)
+            end = ends.get(len(name))
+            if end is not None and folded.startswith(name) and not _WORD.match(plain, end):
+                yield Span(match.start(), end, "tag", plain[match.end() : end])
                 break
+
+
+def _folded(plain: str, start: int, length: int) -> tuple[str, dict[int, int]]:
+    """Letters from `start` on, folded, and where each length of them ends: folding makes some letters two or three."""
+    folded, ends = "", dict[int, int]()
+    for end in range(start, min(start + length, len(plain))):
+        folded += plain[end].casefold()
+        ends[len(folded)] = end + 1
+    return folded, ends
 
 
 def _emojis(plain: str, emojis: Mapping[str, str]) -> Iterator[Span]:

@@ -48,7 +48,7 @@ def routes(core: Core, ready: Callable[[], bool]) -> Iterable[web.RouteDef]:
 
 async def refresh(core: Core) -> None:
     """Brings what the metrics say about the queues up to date. Raises Busy."""
-    depths, (waiting, _) = await core.store.read(lambda tx: (queue.depth(tx), inboxes.backlog(tx)))
+    depths, (waiting, _) = await core.store.read(lambda tx: (queue.depth(tx), inboxes.backlog(tx, core.now())))
     now, metrics = core.now(), core.metrics
     for network in {*core.adapters, *depths}:
         depth, since = depths.get(network, (0, now))

@@ -309,3 +309,12 @@ async def test_acts_of_all_kinds_survive_the_store(run: Run) -> None:
     for activity in (deleted, like):
         await run(lambda tx, a=activity: acts.record(tx, a, POST))
         assert (await run(lambda tx, a=activity: acts.find(tx, a.ref))).activity == activity
+
+
+async def test_backlog_is_what_is_due_and_not_what_is_planned(run: Run) -> None:
+    def unit(tx: Tx) -> tuple[int, float | None]:
+        inboxes.add(tx, Envelope("red", "due", b"", "live", ALICE, 5.0))
+        inboxes.add(tx, Envelope("red", "planned", b"", "agenda", ALICE, 4.0), due_at=100.0)
+        return inboxes.backlog(tx, 50.0)
+
+    assert await run(unit) == (1, 5.0)

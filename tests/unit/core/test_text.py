@@ -260,3 +260,8 @@ def test_searching_takes_linear_time():
         truncate(text, max_graphemes=300)
         clean_name(unit * 50_000, 50)
     assert time.process_time() - started < 20
+
+
+def test_known_tags_of_letters_that_fold_into_more_keep_their_place() -> None:
+    text = known_tags(Text("#Straße, #STRASSE #ŉo"), ["straße", "ŉo"])
+    assert [text.plain[s.start : s.end] for s in text.spans] == ["#Straße", "#STRASSE", "#ŉo"]
