@@ -76,9 +76,9 @@ class Client:
 
     async def document(self, url: str) -> Found | None:
         """The AS2 document at `url`; None when there is none for us. Raises Unreachable."""
-        url = urldefrag(url).url
         if not origin(url) or len(url) > MAX_ID or self._urls.owns(url):
             return None
+        url = urldefrag(url).url
         for scheme in await self._signer.order(url):
             response = await self._get(url, scheme)
             if response is None:

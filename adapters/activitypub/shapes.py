@@ -222,7 +222,10 @@ def origin(url: str) -> str:
         port = parts.port
     except ValueError:
         return ""
-    if parts.scheme not in _PORTS or not parts.hostname or parts.username is not None or "\\" in url:
+    if parts.scheme not in _PORTS or not parts.hostname or parts.username is not None:
+        return ""
+    # urlsplit drops line breaks, which would end a header; browsers read a backslash as a slash
+    if "\\" in url or not url.isprintable():
         return ""
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return host if port in (None, _PORTS[parts.scheme]) else f"{host}:{port}"

@@ -184,3 +184,11 @@ async def test_browser_is_sent_from_a_repost_to_what_it_shows(site: Site):
     assert copy.ref is not None
     response, _ = await site.get(copy.ref.id.removeprefix(BASE), BROWSER)
     assert (response.status, response.headers["Location"]) == (303, "https://peer.test/notes/1")
+
+
+async def test_page_with_a_line_break_in_its_address_is_none(site: Site):
+    """It would end the header that names it."""
+    site.host.ghosts[GHOST.ref.id] = (GHOST, replace(HOME, url="https://njump.example/\r\nX-Evil: 1"))
+    response, body = await site.get(ACTOR, BROWSER)
+    assert (response.status, response.content_type) == (200, "text/html")
+    assert b"X-Evil" not in body

@@ -271,3 +271,11 @@ async def test_one_slow_host_leaves_room_for_others(host: FakeHost, adapter: Act
     await asyncio.gather(*stuck, return_exceptions=True)
     client: Any = adapter._ready.client  # pyright: ignore[reportPrivateUsage]
     assert (client._gates, client._waiting) == ({}, 0)
+
+
+async def test_address_that_no_parser_reads_is_nobody(host: FakeHost, adapter: ActivityPub):
+    shelf = Shelf(host)
+    good = shelf.note(1)
+    shelf.fill(["https://[#x", good["id"]])
+    assert ids(await adapter.recent(ref(shelf.alice.id))) == [good["id"]]
+    assert await adapter.fetch(ref("https://[#x")) == []
