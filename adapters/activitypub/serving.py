@@ -19,11 +19,9 @@ from adapters.activitypub.shapes import AS2_TYPE, LD_TYPE
 from bridged.api import Host
 
 MAX_AGE = 180
-"""Seconds that caches may keep what we serve; they may serve it as long again while they ask anew."""
+"""Seconds that caches may keep what we serve."""
 FRESH = 10.0
-"""Seconds that we answer from memory without a look at the store."""
-STALE = 180.0
-"""Seconds that we answer from memory at all: past `FRESH` a look goes on beside."""
+"""Seconds that we answer from memory: so long may something withdrawn still stand in a collection."""
 MAX_ENTRIES = 4096
 MAX_BYTES = 32 << 20
 COME_BACK = 30
@@ -81,7 +79,7 @@ def answer(
     headers = {
         "Content-Type": kind,
         "ETag": f'"{tag}"',
-        "Cache-Control": f"public, max-age={MAX_AGE}, stale-while-revalidate={MAX_AGE}",
+        "Cache-Control": f"public, max-age={MAX_AGE}",
         "Vary": "Accept",
         "Access-Control-Allow-Origin": "*",
     }
@@ -143,7 +141,7 @@ Make = Callable[[], Awaitable[bytes | None]]
 class Memory:
     """Bodies by address, the longest unused forgotten first.
 
-    However many ask for one at once, it is made once. Past `FRESH` they get the old one while a new one is made.
+    However many ask for one at once, it is made once.
     """
 
     def __init__(self, now: Callable[[], float]) -> None:
@@ -160,10 +158,7 @@ class Memory:
         kept = self._kept.pop(key, None)
         if kept is not None:
             self._kept[key] = kept
-            age = self._now() - kept.at
-            if 0 <= age <= STALE:
-                if age > FRESH:
-                    self._task(key, make)
+            if 0 <= self._now() - kept.at <= FRESH:
                 return kept
         return await asyncio.shield(self._task(key, make))
 
@@ -192,5 +187,5 @@ class Memory:
     def _made(self, key: str, task: asyncio.Task[Kept | None]) -> None:
         self._making.pop(key, None)
         if not task.cancelled():
-            # Where nobody waits for it, the old body is kept, and the next who asks tries again.
+            # Whoever waited may be gone: an error nobody collects is no news.
             task.exception()
