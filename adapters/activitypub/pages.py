@@ -107,7 +107,7 @@ class Pages:
         if form(request) == "page":
             return self._page(url, document)
         body = dump(create_of(document, self._urls)) if wrap else copy.served
-        return served(request, body, changed=when(document.get("updated")) or when(document.get("published")))
+        return served(request, body, changed=_changed(document))
 
     def _page(self, url: str, document: Document) -> web.Response:
         """Where people read it: the original if that has a page, what it is about, or a page of our own."""
@@ -124,3 +124,10 @@ class Pages:
 
     def _url(self, request: web.Request) -> str:
         return f"{self._urls.base}{request.path}"
+
+
+def _changed(document: Document) -> float | None:
+    """Since when it reads like this, if it says so: votes, and leave to quote, are added without a date."""
+    if document.keys() & {"votersCount", "quote"}:
+        return None
+    return when(document.get("updated")) or when(document.get("published"))

@@ -31,14 +31,14 @@ class Site:
     def post(self, number: int) -> Copy:
         ref = Ref("nostr", f"{number:064x}")
         post = Post(PostBody(ref, HOME.ref, Text(f"post {number}"), NOW, url="https://njump.example/x"))
-        return self._said(ref, post)
+        return self.say(ref, post)
 
     def repost(self, number: int) -> Copy:
         target = Ref("activitypub", "https://peer.test/notes/1")
         there = {target: There(target, target, Ref("activitypub", "https://peer.test/users/bob"))}
-        return self._said(Ref("nostr", f"{number:064x}"), Repost(target), there=there)
+        return self.say(Ref("nostr", f"{number:064x}"), Repost(target), there=there)
 
-    def _said(self, ref: Ref, act: Any, **more: Any) -> Copy:
+    def say(self, ref: Ref, act: Any, **more: Any) -> Copy:
         out = self.adapter.encode(Activity(ref, HOME.ref, NOW, act), View(NOW, GHOST, HOME, **more))
         part = out.parts[0]
         copy = Copy(ref, "activitypub", 0, part.ref, part.served)

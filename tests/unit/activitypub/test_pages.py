@@ -5,7 +5,7 @@ from email.utils import formatdate
 
 import pytest
 
-from bridged.api import Activity, Copy, Media, Post, PostBody, Profile, Ref, Text, View
+from bridged.api import Activity, Copy, Media, Option, Poll, Post, PostBody, Profile, Ref, Text, View
 from tests.unit.activitypub.fake import AS2, BASE, BOT, GHOST, HOME, NOW, PUBLIC
 from tests.unit.activitypub.site import ACTOR, BROWSER, Site
 
@@ -139,11 +139,23 @@ async def test_object_has_a_date_and_is_not_sent_again(site: Site):
     assert (again.status, body) == (304, b"")
     newer, _ = await site.get(path, **{"If-Modified-Since": formatdate(NOW - 1, usegmt=True)})
     assert newer.status == 200
+    # it may have been edited at a time before that, and we hear of it only now
+    later, _ = await site.get(path, **{"If-Modified-Since": formatdate(NOW + 60, usegmt=True)})
+    assert later.status == 200
     # a tag outranks a date
     other, _ = await site.get(path, **{"If-None-Match": '"x"', "If-Modified-Since": response.headers["Last-Modified"]})
     assert other.status == 200
     any_tag, _ = await site.get(path, **{"If-None-Match": "*"})
     assert any_tag.status == 304
+
+
+async def test_poll_has_no_date_since_votes_come_without_one(site: Site):
+    poll = Poll((Option("yes", "yes"), Option("no", "no")))
+    copy = site.say(Ref("nostr", "33" * 32), Post(PostBody(Ref("nostr", "33" * 32), HOME.ref, Text("?"), NOW, poll=poll)))
+    assert copy.ref is not None
+    response, _ = await site.get(copy.ref.id.removeprefix(BASE))
+    assert "Last-Modified" not in response.headers
+    assert "ETag" in response.headers
 
 
 async def test_what_has_no_page_at_home_has_one_here(site: Site):
