@@ -26,9 +26,9 @@ MAX_RELS = 16
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """One of our actors: its username, id and page, and its picture."""
+    """An actor: its name as `user@host`, its id, page and picture."""
 
-    username: str
+    name: str
     actor: str
     page: str
     avatar: str = ""
@@ -65,9 +65,8 @@ class Discovery:
             return error(503, "busy", {"Retry-After": str(max(1, round(busy.after)))})
         if found is None:
             return error(404, "not_found")
-        subject = f"acct:{found.username}@{self._host.site.domain}"
         rels = request.query.getall("rel", [])[:MAX_RELS]
-        document = resource_descriptor(subject, found.actor, found.page, found.avatar, rels)
+        document = resource_descriptor(f"acct:{found.name}", found.actor, found.page, found.avatar, rels)
         return answer(request, orjson.dumps(document), JRD_TYPE)
 
     async def host_meta(self, request: web.Request) -> web.Response:
@@ -101,16 +100,19 @@ class Discovery:
         return error(404, "not_found") if kept is None else answer(request, kept.body, kind)
 
     async def named(self, username: str) -> Located | None:
-        """Our actor with this username; made, if need be, for whom it stands elsewhere. Raises Unreachable."""
+        """Our actor with this username; made, if need be, for whom it stands elsewhere.
+
+        Who has an account of their own here is that account, under its own name. Raises Unreachable.
+        """
         lowered = username.lower()
         if lowered == self._instance_name:
             return self._instance
         found = await self._host.ghost_named(username) or await self._host.ghost_named(lowered)
-        return _located(found or await self._host.lookup(name_elsewhere(lowered)))
+        return self._located(found or await self._host.lookup(name_elsewhere(lowered)))
 
     @property
     def _instance(self) -> Located:
-        return Located(self._instance_name, self._urls.instance, self._urls.base)
+        return Located(f"{self._instance_name}@{self._host.site.domain}", self._urls.instance, self._urls.base)
 
     async def _resource(self, resource: str) -> Located | None:
         """The actor that a WebFinger resource names: an account, or any address or id of one. Raises Unreachable."""
@@ -124,17 +126,18 @@ class Discovery:
         if self._urls.owns(resource):
             found = await self._host.ghost(native(resource))
             if found is not None:
-                return _located(found)
+                return self._located(found)
             path = urlsplit(resource).path
             if path.startswith("/@"):
                 return await self.named(path[2:])
         ref = await self._host.bring(resource)
-        return _located(await self._host.ghost(ref)) if ref is not None else None
+        return self._located(await self._host.ghost(ref)) if ref is not None else None
 
-
-def _located(found: tuple[Ghost, Account] | None) -> Located | None:
-    if found is None:
-        return None
-    ghost, account = found
-    page = account.url if origin(account.url) else ghost.ref.id
-    return Located(ghost.handle, ghost.ref.id, page, account.avatar)
+    def _located(self, found: tuple[Ghost, Account] | None) -> Located | None:
+        if found is None:
+            return None
+        ghost, account = found
+        if ghost.custody == "linked":
+            return Located(ghost.handle, ghost.ref.id, ghost.ref.id)
+        page = account.url if origin(account.url) else ghost.ref.id
+        return Located(f"{ghost.handle}@{self._host.site.domain}", ghost.ref.id, page, account.avatar)

@@ -39,6 +39,15 @@ async def test_webfinger_makes_a_ghost_by_the_name_on_its_own_network(site: Site
     assert document["links"][0]["href"] == ghost.ref.id
 
 
+async def test_webfinger_leads_to_the_account_that_somebody_has_here_themselves(site: Site):
+    own = Ghost(HOME.ref, Ref("activitypub", "https://peer.test/users/alice"), "alice@peer.test", "linked")
+    site.host.elsewhere["new@nostr.example"] = (own, HOME)
+    response, document = await site.get(webfinger("acct:new_at_nostr.example@bridge.test"))
+    assert (response.status, document["subject"]) == (200, "acct:alice@peer.test")
+    assert {"rel": "self", "type": AS2, "href": own.ref.id} in document["links"]
+    assert "bridge.test" not in json.dumps(document)
+
+
 async def test_webfinger_finds_the_instance_actor_and_the_bot(site: Site):
     _, instance = await site.get(webfinger("acct:bridge.test@bridge.test"))
     assert instance["links"][0]["href"] == f"{BASE}/actor"
