@@ -6,7 +6,7 @@ from adapters.activitypub.html import to_html
 from adapters.activitypub.ids import NETWORK, Urls, collection, native
 from adapters.activitypub.notes import linked, mention, person
 from adapters.activitypub.polls import counted
-from adapters.activitypub.saying import actor_of, begun, endpoints, kept, said, standing, told
+from adapters.activitypub.saying import actor_of, bare, begun, endpoints, kept, said, standing, told
 from adapters.activitypub.shapes import PUBLIC
 from bridged.api import (
     Accept,
@@ -89,7 +89,7 @@ def _amended(act: Tally | Approve, activity: Activity, view: View, document: Doc
         served=dump(document),
         endpoints=endpoints(view),
     )
-    return Outgoing((changed, kept(activity.ref, update)))
+    return Outgoing((changed, kept(activity.ref, bare(update))))
 
 
 def answer_quote(act: Accept | Reject, activity: Activity, view: View, urls: Urls) -> Outgoing:

@@ -10,7 +10,7 @@ from adapters.activitypub import acts, quotes
 from adapters.activitypub.documents import Document, actor_document, create_of, dump, emoji, tombstone
 from adapters.activitypub.ids import NETWORK, Urls, collection, native
 from adapters.activitypub.notes import audience, linked, note, person
-from adapters.activitypub.saying import actor_of, begun, endpoints, kept, said, standing
+from adapters.activitypub.saying import actor_of, bare, begun, endpoints, kept, said, standing
 from adapters.activitypub.shapes import PUBLIC, origin
 from adapters.activitypub.times import timestamp
 from bridged.api import (
@@ -137,7 +137,7 @@ class Encoder:
             served=dump(document),
             endpoints=endpoints(view),
         )
-        return Outgoing((changed, *asked, kept(activity.ref, update)), tuple(losses))
+        return Outgoing((changed, *asked, kept(activity.ref, bare(update))), tuple(losses))
 
     def _quoting(self, body: PostBody, document: Document, view: View) -> tuple[Document, tuple[Part, ...]]:
         """The note with leave to quote where it is ours to give, else what asks the author for it (FEP-044f).
@@ -153,7 +153,7 @@ class Encoder:
                 of=body.ref,
                 ref=native(request["id"]),
                 body=dump(request),
-                served=dump(request),
+                served=dump(bare(request, "instrument")),
                 endpoints=endpoints(view, quoted.author.id),
                 number=1,
             )
@@ -300,7 +300,7 @@ class Encoder:
             of=activity.ref,
             ref=native(update["id"]),
             body=dump(update),
-            served=dump(update),
+            served=dump(bare(update)),
             endpoints=hearers,
             number=1 if activity.ref == account.ref else 0,
         )

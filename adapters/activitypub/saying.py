@@ -39,6 +39,11 @@ def kept(of: Ref, document: Document, number: int = 0) -> Part:
     return Part(of=of, ref=native(document["id"]), body=b"", served=dump(document), number=number)
 
 
+def bare(document: Document, name: str = "object") -> Document:
+    """The activity with what it is about by its id alone: words are served in one place, and can be withdrawn there."""
+    return {**document, name: document[name]["id"]}
+
+
 def endpoints(view: View, *only: str) -> tuple[str, ...]:
     """The inboxes of all who should hear it; of `only` those actors where some are named."""
     heard = (each for each in view.recipients if each.endpoint and (not only or each.ref.id in only))

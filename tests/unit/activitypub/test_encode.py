@@ -235,7 +235,8 @@ def test_edit_changes_the_copy_and_keeps_its_own_activity():
     assert update["type"] == "Update"
     assert update["object"]["updated"] == "2026-09-21T14:12:20Z"
     assert (kept.of, kept.body, kept.endpoints) == (ACT, b"", ())
-    assert json.loads(kept.served) == update
+    # the words stand in one place alone, where they can be withdrawn
+    assert json.loads(kept.served) == {**update, "object": URLS.object(POST)}
     assert kept.ref == native(update["id"])
     assert update["id"] != first(Edit(body("new")), Ref("nostr", "33" * 32))["id"]
 
@@ -330,6 +331,7 @@ def test_profile_is_the_actor_document_and_an_update():
     assert (shown.of, shown.ref, shown.number, shown.endpoints) == (HOME.ref, GHOST.ref, 0, ())
     assert told.of == ACT
     assert json.loads(told.body)["object"] == {name: v for name, v in actor.items() if name != "@context"}
+    assert json.loads(told.served)["object"] == ACTOR
     assert actor["type"] == "Service"
     assert actor["publicKey"]["id"] == f"{ACTOR}#main-key"
     assert actor["publicKey"]["owner"] == actor["id"] == ACTOR

@@ -104,7 +104,7 @@ def test_quote_of_a_native_post_asks_its_author():
     assert quoting["quote"] == PARENT.id
     assert (request.of, request.number, request.endpoints) == (POST, 1, (BOB.endpoint,))
     assert request.ref == native(asked["id"])
-    assert request.served == request.body
+    assert json.loads(request.served)["instrument"] == quoting["id"]
     assert (asked["type"], asked["actor"], asked["object"]) == ("QuoteRequest", ACTOR, PARENT.id)
     assert asked["instrument"] == quoting
     (back,) = heard(asked, ACTOR)
