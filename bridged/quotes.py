@@ -37,7 +37,7 @@ class Quotes:
         return [unit]
 
     async def approved(self, activity: Activity, heard_at: float) -> list[Unit]:
-        """Whom one of ours quotes agrees: the proof is shown with our copy of the quoting post."""
+        """Whom one of ours quotes agrees, or does no longer: our copy of the quoting post shows the proof or none."""
         core, act = self.core, activity.act
         assert isinstance(act, Approve)
 
@@ -51,7 +51,8 @@ class Quotes:
             if quoted is None or quoted.activity.actor != activity.actor:
                 note(core, tx, "dropped", activity, "not-yours")
                 return
-            note(core, tx, "heard", activity, f"agrees to be quoted by {act.target.id}")
+            does = "agrees" if act.proof else "no longer agrees"
+            note(core, tx, "heard", activity, f"{does} to be quoted by {act.target.id}")
             spoken = Activity(activity.ref, known.activity.actor, activity.at, act)
             tell(core, tx, spoken, activity.actor.network, heard_at)
 

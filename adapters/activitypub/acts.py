@@ -67,10 +67,13 @@ def tally(act: Tally, activity: Activity, view: View, urls: Urls) -> Outgoing:
 
 
 def approve(act: Approve, activity: Activity, view: View, urls: Urls) -> Outgoing:
-    """The quoting post, with the proof that it may quote (FEP-044f). Raises Rejected."""
+    """The quoting post, with the proof that it may quote, or without it any longer (FEP-044f). Raises Rejected."""
     document = standing(view.previous)
     if document is None or "quote" not in document:
         raise Rejected("no_quote_here")
+    if not act.proof:
+        document.pop("quoteAuthorization", None)
+        return _amended(act, activity, view, document, urls)
     return _amended(act, activity, view, {**document, "quoteAuthorization": act.proof}, urls)
 
 

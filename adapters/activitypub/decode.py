@@ -116,6 +116,9 @@ def _act(source: Object, kinds: frozenset[str]) -> Act | None:
             # the follow is ended by whom it was granted by
             granted = ident((inner or {}).get("object"))
             return Reject(native(granted)) if origin(granted) else None
+        if "QuoteAuthorization" in inner_kinds:
+            quote = ident((inner or {}).get("interactingObject"))
+            return Approve(native(quote), "") if origin(quote) else None
         return Delete(ref)
     if kinds & {"Accept", "Reject"}:
         return _answer(source, ref, kinds, inner_kinds)

@@ -35,7 +35,9 @@ _HANDLED = frozenset(
     }
 )  # fmt: skip
 _OF_KNOWN = frozenset({"Add", "Delete", "Move", "Remove", "Undo", "Update"})
-_NAMING = ("object", "target", "inReplyTo", "to", "cc", "quote", "quoteUrl", "quoteUri", "_misskey_quote")
+_NAMING = (
+    "object", "target", "inReplyTo", "to", "cc", "quote", "quoteUrl", "quoteUri", "_misskey_quote", "interactingObject",
+)  # fmt: skip
 
 
 class Refused(Exception):
@@ -162,7 +164,9 @@ def kept(source: Object, actor: str, body: bytes, urls: Urls) -> tuple[str, byte
         changed = {**(changed or source), "instrument": ident(source.get("instrument"))}
     elif "Flag" in kinds:
         changed = {**(changed or source), "object": _reported(source, urls)}
-    elif kinds & {"Add", "Remove"} and inner is not None and types(inner) & POST_TYPES:
+    elif (
+        kinds & {"Add", "Delete", "Remove"} and inner is not None and types(inner) & POST_TYPES and not _is_open(inner)
+    ):
         changed = {**(changed or source), "object": ident(inner)}
     return said, body if changed is None else orjson.dumps(changed)
 
@@ -196,11 +200,15 @@ def _privacy(source: Object, urls: Urls) -> Literal["open", "private", "withdraw
     addressed = [part for part in (inner, source) if part and _addresses(part)]
     if "Announce" in kinds:
         addressed = [source]
-    if addressed and audience_of(addressed[0]) in ("public", "unlisted"):
+    if addressed and _is_open(addressed[0]):
         return "open"
     if "Create" in kinds and inner is not None and _is_for_us(source, inner, urls):
         return "open"
     return "withdrawn" if "Update" in kinds and addressed else "private"
+
+
+def _is_open(part: Object) -> bool:
+    return audience_of(part) in ("public", "unlisted")
 
 
 def _is_for_us(source: Object, inner: Object, urls: Urls) -> bool:

@@ -175,7 +175,7 @@ class QuoteRequest:
 
 @dataclass(frozen=True, slots=True)
 class Approve:
-    """The actor lets the post `target` quote theirs; `proof` is where that can be checked."""
+    """The actor lets the post `target` quote theirs; `proof` is where that can be checked: "" takes it back."""
 
     target: Ref
     proof: str

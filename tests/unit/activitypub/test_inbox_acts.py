@@ -2,7 +2,7 @@
 
 import pytest
 
-from bridged.api import Message, QuoteRequest, Ref, Report, Repost, Vote
+from bridged.api import Approve, Message, QuoteRequest, Ref, Report, Repost, Vote
 from tests.unit.activitypub.door import Door
 from tests.unit.activitypub.fake import BASE, BOT, GHOST, PUBLIC, Peer
 
@@ -34,6 +34,29 @@ async def test_request_to_quote_is_stored_without_the_quoting_words(door: Door):
     assert b"friends" not in envelope.body
     (act,) = door.decoded()
     assert act == QuoteRequest(Ref("activitypub", f"{BASE}/objects/nostr/x"), Ref("activitypub", note["id"]))
+
+
+async def test_stamp_taken_back_is_stored_if_it_was_for_ours(door: Door):
+    stamp = {
+        "id": f"{door.alice.id}/stamps/1", "type": "QuoteAuthorization", "attributedTo": door.alice.id,
+        "interactingObject": f"{BASE}/objects/nostr/x", "interactionTarget": f"{door.alice.id}/1",
+    }  # fmt: skip
+    bob = Peer(door.host, "bob")
+    door.host.http.serve(bob.id, bob.actor())
+    assert await door.send(bob.activity("Delete", stamp), by=bob) == 403
+    assert await door.send(door.alice.activity("Delete", stamp)) == 202
+    (act,) = door.decoded()
+    assert act == Approve(Ref("activitypub", f"{BASE}/objects/nostr/x"), "")
+
+
+@pytest.mark.parametrize("kind", ["Add", "Delete", "Remove"])
+async def test_private_words_of_what_is_pinned_or_deleted_are_not_stored(door: Door, kind: str):
+    private = door.alice.note(content="for friends", to=[f"{door.alice.id}/followers"], cc=[])
+    assert await door.send(door.alice.activity(kind, private, target=f"{door.alice.id}/featured")) == 202
+    (envelope,) = door.host.received
+    assert b"friends" not in envelope.body
+    (act,) = door.decoded()
+    assert act.target == Ref("activitypub", private["id"])
 
 
 async def test_post_shown_by_a_group_is_read_at_its_origin(door: Door):

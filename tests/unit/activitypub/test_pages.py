@@ -151,7 +151,9 @@ async def test_object_has_a_date_and_is_not_sent_again(site: Site):
 
 async def test_poll_has_no_date_since_votes_come_without_one(site: Site):
     poll = Poll((Option("yes", "yes"), Option("no", "no")))
-    copy = site.say(Ref("nostr", "33" * 32), Post(PostBody(Ref("nostr", "33" * 32), HOME.ref, Text("?"), NOW, poll=poll)))
+    copy = site.say(
+        Ref("nostr", "33" * 32), Post(PostBody(Ref("nostr", "33" * 32), HOME.ref, Text("?"), NOW, poll=poll))
+    )
     assert copy.ref is not None
     response, _ = await site.get(copy.ref.id.removeprefix(BASE))
     assert "Last-Modified" not in response.headers

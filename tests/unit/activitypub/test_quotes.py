@@ -22,7 +22,7 @@ from bridged.api import (
     There,
 )
 from tests.unit.activitypub.fake import GHOST, NOW, PUBLIC
-from tests.unit.activitypub.hearing import act, ap, heard, note, one
+from tests.unit.activitypub.hearing import ALICE, act, ap, heard, note, one
 from tests.unit.activitypub.telling import (
     ACT,
     ACTOR,
@@ -145,6 +145,20 @@ def test_approval_is_added_to_the_post():
     assert json.loads(changed.served)["quoteAuthorization"] == "https://peer.test/stamps/1"
     assert update["type"] == "Update"
     assert "updated" not in update["object"]
+
+
+def test_stamp_taken_back_leaves_the_post():
+    """As Mastodon says it: the stamp stands in the Delete."""
+    stamp = {
+        "id": "https://peer.test/stamps/1", "type": "QuoteAuthorization", "attributedTo": ALICE,
+        "interactingObject": URLS.object(POST), "interactionTarget": PARENT.id,
+    }  # fmt: skip
+    assert one(act("Delete", stamp)).act == Approve(native(URLS.object(POST)), "")
+    assert heard(act("Delete", {**stamp, "interactingObject": 5})) == []
+    changed, _ = said(Approve(POST, ""), seen=standing(quoteAuthorization=stamp["id"])).parts
+    served = json.loads(changed.served)
+    assert "quoteAuthorization" not in served
+    assert served["quote"] == PARENT.id
 
 
 def test_approval_of_what_quotes_nothing_is_rejected():

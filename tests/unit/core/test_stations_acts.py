@@ -261,6 +261,9 @@ async def test_approval_of_our_quote_is_shown_with_it(scene: Scene) -> None:
     await scene.bridge.hear(scene.blue.say("Approve", "ben", target=copy.id, proof="forged"))
     await scene.bridge.hear(scene.blue.say("Approve", "bob", target=copy.id, proof="https://proof"))
     assert [(t.target, t.proof) for t in scene.blue.received("Approve")] == [(copy.id, "https://proof")]
+    await scene.bridge.hear(scene.blue.say("Approve", "ben", target=copy.id, proof=""))
+    await scene.bridge.hear(scene.blue.say("Approve", "bob", target=copy.id, proof=""))
+    assert [t.proof for t in scene.blue.received("Approve")] == ["https://proof", ""]
 
 
 async def test_expired_post_is_deleted_where_it_was_copied(scene: Scene) -> None:
