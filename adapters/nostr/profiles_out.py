@@ -6,8 +6,23 @@ from typing import Final
 
 import msgspec
 
-from adapters.nostr.drafts import PROFILE, RELAYS, Draft, Drafts, detail_of, later, own_copy, provenance, said, time_of
+from adapters.nostr.drafts import (
+    BLOCKS,
+    FOLLOWS,
+    PINS,
+    PROFILE,
+    RELAYS,
+    Draft,
+    Drafts,
+    detail_of,
+    later,
+    own_copy,
+    provenance,
+    said,
+    time_of,
+)
 from adapters.nostr.home import Home
+from adapters.nostr.lists import FOLLOW_LIST, MUTE_LIST, PIN_LIST
 from adapters.nostr.note import emoji_tags, key_of, plain, pointer
 from bridged.api import HOME, Account, Activity, View, web_url
 
@@ -60,12 +75,18 @@ def _lost(account: Account) -> Iterator[str]:
 
 
 def farewell(activity: Activity, view: View) -> Drafts:
-    """The account is gone: relays keep the newest kind 0, so the last one says so and nothing else."""
-    at = later(view, PROFILE, time_of(activity, view))
+    """The account is gone. Relays keep the newest of each kind, so the last profile says so and the lists are empty."""
     content = msgspec.json.encode({"about": "This account is no longer bridged.", "deleted": True}).decode()
-    tags = tuple(provenance(view.account.ref))
-    draft = Draft(view.account.ref, 0, at, tags, content, number=PROFILE, gone=True, detail=detail_of(0, at))
-    return Drafts((draft,))
+    lists = {FOLLOWS: FOLLOW_LIST, BLOCKS: MUTE_LIST, PINS: PIN_LIST}
+    last = [(PROFILE, 0, content)]
+    last += [(copy.part, lists[copy.part], "") for copy in view.own if copy.part in lists and not copy.gone]
+    drafts: list[Draft] = []
+    for number, kind, text in last:
+        at, tags = later(view, number, time_of(activity, view)), tuple(provenance(view.account.ref))
+        drafts.append(
+            Draft(view.account.ref, kind, at, tags, text, number=number, gone=True, detail=detail_of(kind, at))
+        )
+    return Drafts(tuple(drafts))
 
 
 def _about(account: Account, view: View, home: Home) -> str:

@@ -406,3 +406,12 @@ def test_a_text_too_long_for_an_event_is_cut_and_links_to_the_whole() -> None:
     assert draft.content.endswith("https://social.test/@alice/1")
     assert found.losses == ("the text was cut",)
     assert sign(SECRET, draft.kind, draft.at, draft.tags, draft.content)
+
+
+def test_leaving_empties_the_lists_and_says_so_in_the_profile() -> None:
+    lists = (copy(3, [["p", BOB]], "", number=2, of=ALICE, at=9_000_000_000), copy(10001, [["e", ROOT]], "", 4, ALICE))
+    found = drafts(Delete(ALICE), own=lists)
+    assert [(d.kind, d.number, d.gone) for d in found] == [(0, 0, True), (3, 2, True), (10001, 4, True)]
+    assert json.loads(found[0].content)["deleted"] is True
+    assert found[1].at == 9_000_000_001
+    assert not any(tag[0] in ("p", "e") for d in found for tag in d.tags)
