@@ -148,7 +148,7 @@ def test_move_within_the_fediverse_keeps_the_key(
         said = profile_of(nostr, relay, key)[1]
         return said["nip05"] == f"otto_at_new.test@{bridge.host}"
 
-    eventually(renamed, timeout=20)
+    eventually(renamed, timeout=60)
     assert bridge.nip05("otto_at_new.test") == key
     alice.like(event)
     eventually(lambda: new.received("Like", actor=alice_ap), timeout=20)
