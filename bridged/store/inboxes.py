@@ -86,9 +86,9 @@ def next_due(tx: Tx) -> float | None:
 
 
 def backlog(tx: Tx, now: float) -> tuple[int, float | None]:
-    """How many wait that were due by now, and since when the oldest; what is planned for later is no backlog."""
-    waiting = select(func.count(), func.min(inbox.c.received_at)).where(inbox.c.state == "new", inbox.c.due_at <= now)
-    row = tx.execute(waiting).one()
+    """How many wait, and since when the oldest; what is planned for later, and was not tried yet, is no backlog."""
+    waiting = select(func.count(), func.min(inbox.c.received_at)).where(inbox.c.state == "new")
+    row = tx.execute(waiting.where((inbox.c.due_at <= now) | (inbox.c.attempt > 0))).one()
     return row[0], row[1]
 
 
