@@ -53,7 +53,7 @@ from bridged.policy import Facts, refuse
 from bridged.polls import Polls
 from bridged.quotes import Quotes
 from bridged.routing import destinations
-from bridged.store import acts, follows, identity, inboxes, pins
+from bridged.store import acts, follows, heirs, identity, inboxes, pins
 from bridged.store.engine import Tx
 from bridged.tell import tell, there_of
 from bridged.threads import FETCHES, Budget, Threads, resolve, roots
@@ -279,7 +279,7 @@ class Acting:
         assert isinstance(activity.act, Delete)
         target = activity.act.target
         if target == activity.actor:
-            if facts.ghosts:
+            if facts.ghosts or heirs.moved_to(tx, activity.actor):
                 note(core, tx, "heard", activity, "account deleted")
                 self.following.depart(tx, activity.actor, "account deleted")
             return
@@ -301,7 +301,8 @@ class Acting:
         else:
             if isinstance(inner, Post):
                 pins.drop(tx, activity.actor, target)
-            where = acts.networks_with(tx, target)
+            # votes and reports are kept: what the bot said for somebody, their ghost must not take back
+            where = set[str]() if isinstance(inner, Vote | Report) else acts.networks_with(tx, target)
             if isinstance(inner, Block):
                 follows.unblock(tx, activity.actor, inner.target)
                 # where whole lists are said, the block left no copy under its own name

@@ -4,6 +4,8 @@ join      an account is bridged from now on
 leave     an account is no longer bridged: every copy is deleted, page by page, then its ghosts
 """
 
+from itertools import product
+
 import msgspec
 
 from bridged import agenda
@@ -12,7 +14,7 @@ from bridged.consent import Chore
 from bridged.core import Core
 from bridged.ghosts import Ghosts
 from bridged.model import BOT, HOME, Activity, Delete, Follow, Ref
-from bridged.store import acts, follows, identity, ledger
+from bridged.store import acts, follows, heirs, identity, ledger
 from bridged.store.engine import Tx
 from bridged.tell import tell
 from bridged.threads import Threads
@@ -70,11 +72,14 @@ class Chores:
         def unit(tx: Tx) -> bool:
             now = core.now()
             left = 0
-            for ghost in identity.ghosts_of(tx, ref):
-                network = ghost.ref.network
-                for known in acts.origins_with_copies(tx, ref, network, PAGE):
+            mine = {g.ref.network for g in identity.ghosts_of(tx, ref)}
+            handed_over = {n for n in core.others(ref.network) - mine if heirs.ghost_for(tx, ref, n) is not None}
+            # who moved here is spoken for by these ghosts: what they said goes as well
+            pairs = [*product(sorted(mine), heirs.line(tx, ref)), *product(sorted(handed_over), [ref])]
+            for network, actor in pairs:
+                for known in acts.origins_with_copies(tx, actor, network, PAGE):
                     origin = known.activity.ref
-                    gone = Activity(Ref(origin.network, f"{origin.id}#withdrawn"), ref, now, Delete(origin))
+                    gone = Activity(Ref(origin.network, f"{origin.id}#withdrawn"), actor, now, Delete(origin))
                     for other in acts.networks_with(tx, origin):
                         tell(core, tx, gone, other, now)
                     acts.strike(tx, origin)
@@ -103,7 +108,7 @@ class Chores:
         network = ref.network
         for other in [HOME, *sorted(core.others(network))]:
             for follower in follows.followers(tx, ref, other) + follows.asking(tx, ref, other):
-                made = follows.refs_of(tx, follower).get(ref)
+                made = follows.made_by(tx, follower, ref)
                 if made is None or network not in acts.networks_with(tx, made):
                     continue
                 undo = Activity(Ref(made.network, f"{made.id}#withdrawn"), follower, now, Delete(made))

@@ -9,7 +9,7 @@ from bridged.bot import can_write, write_to
 from bridged.core import Core
 from bridged.model import BOT, HOME, Account, Activity, Ghost, Profile, Ref
 from bridged.profiles import DAY, WEEK, Profiles, taken_by_others
-from bridged.store import identity, ledger, notices
+from bridged.store import heirs, identity, ledger, notices
 from bridged.store.engine import Tx
 from bridged.tell import tell
 from bridged.wording import noticed
@@ -166,5 +166,5 @@ class Ghosts:
 
 
 def _stands(tx: Tx, ref: Ref, network: str) -> Ghost | None:
-    """The live ghost, or the person's own account in its place."""
-    return identity.ghost_for(tx, ref, network) or persons.instead(tx, ref, network)
+    """The live ghost, also of whom they have moved to, or the person's own account in its place."""
+    return heirs.ghost_for(tx, ref, network) or persons.instead(tx, ref, network)

@@ -57,8 +57,8 @@ class Moves:
             for ghost in identity.ghosts_of(tx, old):
                 network = ghost.ref.network
                 self._follow_along(tx, activity, network, new.ref, now)
-                if identity.ghost_for(tx, new.ref, network) is not None:
-                    continue
+                if identity.last_ghost(tx, new.ref, network) is not None:
+                    continue  # they have one of their own there, or will have it again
                 identity.hand_over(tx, ghost, new.ref)
                 note(core, tx, "carried", activity, "copies", network)
                 told = replace(activity, actor=new.ref, act=Profile(new))
@@ -72,8 +72,8 @@ class Moves:
         core, old = self.core, move.actor
         asked = core.adapters[old.network].capabilities.follows == "request"
         for follower in follows.followers(tx, old, network, FOLLOWERS):
-            made = follows.refs_of(tx, follower).get(old)
-            ref = Ref(network, f"moved:{old.id}:{new.id}:{follower.id}"[:1000])
+            made = follows.made_by(tx, follower, old)
+            ref = Ref.made(network, "moved", move.ref.id, follower.id)
             follow = Activity(ref, follower, now, Follow(new))
             if follows.state_of(tx, follower, new) is None and acts.record(tx, follow, new):
                 told = identity.ghost_for(tx, follower, old.network) is not None
@@ -82,7 +82,7 @@ class Moves:
                     tell(core, tx, follow, old.network, now)
             follows.drop(tx, follower, old)
             if made is not None:
-                undo = Activity(Ref(network, f"{made.id}#moved"[:1100]), follower, now, Delete(made))
+                undo = Activity(Ref.made(network, made.id, "moved"), follower, now, Delete(made))
                 if old.network in acts.networks_with(tx, made):
                     tell(core, tx, undo, old.network, now)
                 acts.strike(tx, made)
@@ -104,7 +104,7 @@ class Moves:
 
         def unit(tx: Tx) -> None:
             now = core.now()
-            ref = Ref(owner.network, f"{owner.id}#moved:{target.id}"[:1000])
+            ref = Ref.made(owner.network, f"{owner.id}#moved", target.id)
             move = Activity(ref, owner, now, Move(target))
             identity.save_account(tx, account, now)
             acts.record(tx, move, target)

@@ -16,7 +16,7 @@ from bridged.core import Core
 from bridged.model import Copy, Ghost
 from bridged.retry import GIVE_UP, delay
 from bridged.seams import seam
-from bridged.store import acts, identity, ledger, queue
+from bridged.store import acts, heirs, ledger, queue
 from bridged.store.engine import Tx
 
 PARALLEL = 64
@@ -283,5 +283,5 @@ class _Gate:
 
 
 def _ghost(tx: Tx, item: queue.Item) -> Ghost | None:
-    """The ghost that speaks; for a farewell also one that is gone."""
-    return identity.last_ghost(tx, item.lane.actor, item.lane.network)
+    """The ghost that speaks; for a farewell also one that is gone, after a move the one that was handed over."""
+    return heirs.last_ghost(tx, item.lane.actor, item.lane.network)

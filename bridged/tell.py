@@ -29,7 +29,7 @@ from bridged.model import (
     Tally,
     Vote,
 )
-from bridged.store import acts, follows, identity, ledger, persons, pins, polls, queue
+from bridged.store import acts, follows, heirs, identity, ledger, persons, pins, polls, queue
 from bridged.store.engine import Tx
 from bridged.words import body_of, people_in, posts_in
 
@@ -125,7 +125,7 @@ def _reached(tx: Tx, activity: Activity, network: str) -> list[str]:
     about = _about(activity)
     if about is None:
         return []
-    ids = acts.copy_ids(tx, about, network)
+    ids = acts.copy_ids(about, network)
     endpoints = queue.reached(tx, ids)
     if isinstance(activity.act, Delete):
         queue.cancel(tx, ids, "taken back before it was sent")
@@ -143,7 +143,9 @@ def _about(activity: Activity) -> Ref | None:
 
 
 def _view(core: Core, tx: Tx, activity: Activity, network: str, heard_at: float, context: bool) -> View | None:
-    ghost = identity.ghost_for(tx, activity.actor, network)
+    # who has moved changes and takes back what they said by the ghost that was handed over, but says nothing new
+    speaker = identity.ghost_for if _about(activity) is None else heirs.ghost_for
+    ghost = speaker(tx, activity.actor, network)
     account = identity.account(tx, activity.actor)
     if ghost is None or account is None:
         return None
@@ -291,7 +293,7 @@ def there_of(tx: Tx, ref: Ref, network: str) -> There | None:
             return None
         return There(ref, ref, known.activity.actor, known.root, body.url, body.detail)
     copies = tuple(c for c in acts.copies_of(tx, ref, network) if not c.gone)
-    ghost = identity.ghost_for(tx, known.activity.actor, network)
+    ghost = heirs.ghost_for(tx, known.activity.actor, network)
     if not copies or ghost is None:
         return None
     first = copies[0]

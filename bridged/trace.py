@@ -188,7 +188,7 @@ def _there(core: Core, tx: Tx, origin: Ref, network: str) -> There | None:
     copies = acts.copies_of(tx, origin, network)
     if not copies:
         return None
-    rows = queue.deliveries(tx, acts.copy_ids(tx, origin, network))
+    rows = queue.deliveries(tx, acts.copy_ids(origin, network))
     return There(network, [_copy(core, c) for c in copies], [Delivery(**row) for row in rows])
 
 

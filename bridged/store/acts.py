@@ -221,13 +221,15 @@ def _of(origin: Ref, network: str) -> Select[Any]:
 
 def copies_of(tx: Tx, origin: Ref, network: str) -> tuple[Copy, ...]:
     """The latest version of each part of what stands for `origin` on a network, by part."""
-    latest = {row.part: _copy(row) for row in tx.execute(_of(origin, network))}
-    return tuple(latest.values())
+    each = copies.alias("each")
+    keys = ("origin_network", "origin_id", "network", "part")
+    latest = select(func.max(each.c.version)).where(*(each.c[k] == copies.c[k] for k in keys)).scalar_subquery()
+    return tuple(_copy(row) for row in tx.execute(_of(origin, network).where(copies.c.version == latest)))
 
 
-def copy_ids(tx: Tx, origin: Ref, network: str) -> list[int]:
-    """Row ids of every version of every part."""
-    return [row.id for row in tx.execute(_of(origin, network))]
+def copy_ids(origin: Ref, network: str) -> Select[Any]:
+    """Row ids of every version of every part, as a query: there may be more than one statement takes."""
+    return _of(origin, network).with_only_columns(copies.c.id).order_by(None)
 
 
 def copy_at(tx: Tx, ref: Ref) -> Copy | None:
@@ -271,9 +273,8 @@ def add_copy(tx: Tx, part: Part, network: str, actor: Ref, act: str, at: float) 
 
     An id that a server assigned, and the facts that came with it, stay with later versions.
     """
-    last = None
-    for row in tx.execute(_of(part.of, network).where(copies.c.part == part.number)):
-        last = row
+    versions = _of(part.of, network).where(copies.c.part == part.number).order_by(None)
+    last = tx.execute(versions.order_by(copies.c.version.desc()).limit(1)).first()
     ref, detail = part.ref.id if part.ref else None, part.detail
     if ref is None and last is not None:
         ref, detail = last.ref, {**detail_in(last.detail), **part.detail}

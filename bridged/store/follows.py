@@ -98,6 +98,12 @@ def refs_of(tx: Tx, actor: Ref) -> dict[Ref, Ref]:
     return {Ref(r.target_network, r.target_id): Ref(actor.network, r.ref) for r in rows}
 
 
+def made_by(tx: Tx, actor: Ref, target: Ref) -> Ref | None:
+    """The act by which `actor` follows `target`."""
+    id = tx.execute(select(follows.c.ref).where(*_pair(actor, target))).scalar()
+    return Ref(actor.network, id) if id else None
+
+
 def count(tx: Tx, target: Ref, network: str) -> int:
     return _count(
         tx,

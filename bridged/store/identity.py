@@ -40,9 +40,16 @@ def save_account(tx: Tx, account: Account, now: float, due_at: float = 0.0) -> N
 
 def note_page(tx: Tx, url: str, ref: Ref) -> None:
     """Remembers where people read `ref`, if that is at the host of its id: elsewhere it could be somebody else's."""
-    host = urlsplit(ref.id).netloc
-    if host and url != ref.id and urlsplit(url).netloc == host and len(url) <= 1000:
+    host = _host(ref.id)
+    if host and url != ref.id and _host(url) == host and len(url.encode(errors="replace")) <= 1000:
         insert_new(tx, pages, url=url, network=ref.network, id=ref.id)
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).netloc
+    except ValueError:
+        return ""
 
 
 def at_page(tx: Tx, url: str) -> Ref | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy import func, select, update
+from sqlalchemy import Select, func, select, update
 
 from bridged.model import Ref
 from bridged.store import identity
@@ -182,38 +182,32 @@ def rest(tx: Tx, lane: Lane) -> None:
     tx.execute(update(lanes).where(lanes.c.id == lane.id).values(due_at=None))
 
 
-def cancel(tx: Tx, copy_ids: Collection[int], reason: str) -> int:
+def cancel(tx: Tx, copy_ids: Collection[int] | Select[Any], reason: str) -> int:
     """Withdraws rows that were never tried; says how many."""
-    if not copy_ids:
-        return 0
     return tx.execute(
         update(outbox)
-        .where(outbox.c.copy.in_(list(copy_ids)), outbox.c.state == "ready", outbox.c.attempt == 0)
+        .where(outbox.c.copy.in_(copy_ids), outbox.c.state == "ready", outbox.c.attempt == 0)
         .values(state="cancelled", reason=reason)
     ).rowcount
 
 
-def reached(tx: Tx, copy_ids: Collection[int]) -> list[str]:
+def reached(tx: Tx, copy_ids: Collection[int] | Select[Any]) -> list[str]:
     """Every endpoint these copies were ever queued for, dead ones left out."""
-    if not copy_ids:
-        return []
     rows = tx.execute(
         select(lanes.c.endpoint)
         .join(outbox, outbox.c.lane == lanes.c.id)
-        .where(outbox.c.copy.in_(list(copy_ids)), outbox.c.state != "dead")
+        .where(outbox.c.copy.in_(copy_ids), outbox.c.state != "dead")
         .distinct()
     )
     return sorted(r.endpoint for r in rows)
 
 
-def deliveries(tx: Tx, copy_ids: Collection[int]) -> list[dict[str, Any]]:
+def deliveries(tx: Tx, copy_ids: Collection[int] | Select[Any]) -> list[dict[str, Any]]:
     """For `bridged trace`: endpoint, state, attempts and last reason of each delivery of these copies."""
-    if not copy_ids:
-        return []
     rows = tx.execute(
         select(lanes.c.endpoint, lanes.c.due_at, outbox)
         .join(outbox, outbox.c.lane == lanes.c.id)
-        .where(outbox.c.copy.in_(list(copy_ids)))
+        .where(outbox.c.copy.in_(copy_ids))
         .order_by(outbox.c.id)
     )
     return [

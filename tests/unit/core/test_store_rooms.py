@@ -8,7 +8,7 @@ import pytest
 
 from bridged.adapter import Envelope, Part
 from bridged.model import Account, Activity, Delete, Ghost, Post, PostBody, React, Ref, Span, Text
-from bridged.store import acts, follows, identity, inboxes, ledger, queue
+from bridged.store import acts, follows, identity, inboxes, ledger, queue, schema
 from bridged.store import settings as kept
 from bridged.store.engine import Store, Tx, url_of
 from bridged.store.upgrade import CORE
@@ -88,7 +88,7 @@ async def test_copies_are_versioned_and_the_latest_is_shown(run: Run) -> None:
     assert [(c.part, c.ref.id, c.version, c.served) for c in copies] == [(0, "c1", 3, b"one"), (1, "c2", 1, b"one")]
     assert (await run(lambda tx: acts.copy_at(tx, Ref("blue", "c3")))).version == 3, "any id it ever had leads to it"
     assert await run(lambda tx: acts.networks_with(tx, POST)) == {"blue"}
-    assert len(await run(lambda tx: acts.copy_ids(tx, POST, "blue"))) == 4
+    assert len(await run(lambda tx: tx.execute(acts.copy_ids(POST, "blue")).all())) == 4
 
     def withdraw(tx: Tx) -> None:
         for number in (0, 1):
@@ -318,3 +318,18 @@ async def test_backlog_is_what_is_due_and_not_what_is_planned(run: Run) -> None:
         return inboxes.backlog(tx, 50.0)
 
     assert await run(unit) == (1, 5.0)
+
+
+async def test_copy_with_more_versions_than_a_statement_takes_is_still_withdrawn(run: Run) -> None:
+    def many(tx: Tx) -> None:
+        row = {
+            "origin_network": "red", "origin_id": "p1", "network": "blue", "part": 0, "ref": "c1",
+            "actor_network": "red", "actor_id": "alice", "act": "Tally", "served": b"", "gone": 0,
+            "detail": "", "at": 1.0,
+        }  # fmt: skip
+        tx.execute(schema.copies.insert(), [{**row, "version": n} for n in range(1, 34_000)])
+
+    await run(many)
+    of = acts.copy_ids(Ref("red", "p1"), "blue")
+    assert await run(lambda tx: (queue.reached(tx, of), queue.cancel(tx, of, "taken back"))) == ([], 0)
+    assert [c.version for c in await run(lambda tx: acts.copies_of(tx, Ref("red", "p1"), "blue"))] == [33_999]
