@@ -29,9 +29,9 @@ class Entry:
 
 def order(tx: Tx, do: Task, about: Ref, now: float, due_at: float = 0.0) -> None:
     """Puts an entry into the inbox; one that waits for the same time already will do."""
-    name = f"{do}:{due_at:.0f}:{about}"[:1200]
+    name = Ref.made(HOME, do, f"{due_at:.0f}", str(about)).id
     body = msgspec.json.encode(Entry(do, about))
-    inboxes.add(tx, Envelope(HOME, name, body, CHANNEL, Ref(HOME, str(about)[:1000]), now), due_at=due_at)
+    inboxes.add(tx, Envelope(HOME, name, body, CHANNEL, Ref.made(HOME, str(about)), now), due_at=due_at)
 
 
 def entry_of(envelope: Envelope) -> Entry:

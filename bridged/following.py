@@ -179,7 +179,7 @@ class Following:
         actor = activity.actor
         had = await core.store.read(lambda tx: follows.refs_of(tx, actor))
         had = {t: ref for t, ref in had.items() if t.network != actor.network}
-        want = [t for t in activity.act.targets if t.network != actor.network]
+        want = dict.fromkeys(t for t in activity.act.targets if t.network != actor.network)
         lost = [t for t in had if t not in want]
         if len(had) >= SMALL and len(lost) * 2 > len(had) and attempt == 0:
             raise Wait(CONFIRM, "a follow list lost more than half of its names")
@@ -187,7 +187,7 @@ class Following:
         for target in want:
             if target in had:
                 continue
-            ref = Ref(actor.network, f"{activity.ref.id}:{target.network}:{target.id}")
+            ref = Ref.made(actor.network, activity.ref.id, target.network, target.id)
             raw = Activity(ref, actor, activity.at, Follow(target))
             _, facts = await core.store.read(lambda tx, r=raw: facts_of(tx, r))
             if BOT in want and facts.standing == "out":
@@ -199,7 +199,7 @@ class Following:
                 except Unreachable:
                     core.log.info("follow_target_unreachable", target=str(target))
         for target in lost:
-            ref = Ref(actor.network, f"{activity.ref.id}:-{target.network}:{target.id}")
+            ref = Ref.made(actor.network, activity.ref.id, f"-{target.network}", target.id)
             gone = Activity(ref, actor, activity.at, Delete(had[target]))
 
             def unit(tx: Tx, gone: Activity = gone, target: Ref = target, made: Ref = had[target]) -> None:

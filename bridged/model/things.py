@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Literal
 
 MAX_ID = 1200
@@ -26,6 +27,13 @@ class Ref:
     def __post_init__(self) -> None:
         if not self.network or not self.id or len(self.id.encode(errors="replace")) > MAX_ID:
             raise ValueError("a ref needs a network and an id of 1 to 1200 bytes")
+
+    @classmethod
+    def made(cls, network: str, *parts: str) -> "Ref":
+        """An id of our own making; parts that are too long together are named by their hash."""
+        id = ":".join(parts)
+        packed = id.encode(errors="surrogatepass")
+        return cls(network, id if len(packed) <= MAX_ID else f"sha256:{sha256(packed).hexdigest()}")
 
     def __str__(self) -> str:
         return f"{self.network}:{self.id}"
