@@ -2,6 +2,7 @@
 
 from bridged.core import Core
 from bridged.model import BOT, HOME, Activity, Message, Ref, Text
+from bridged.store import acts
 from bridged.store.engine import Tx
 from bridged.tell import tell
 
@@ -13,6 +14,8 @@ def can_write(core: Core, network: str) -> bool:
 
 def write_to(core: Core, tx: Tx, to: Ref, name: str, text: Text) -> None:
     """Queues a message to one person on their own network; once for each `name`."""
-    now = core.now()
-    tell(core, tx, Activity(Ref(HOME, name), BOT, now, Message((to,), text)), to.network, now)
+    now, said = core.now(), Ref(HOME, name)
+    if acts.copies_of(tx, said, to.network):
+        return
+    tell(core, tx, Activity(said, BOT, now, Message((to,), text)), to.network, now)
     tx.on_commit(core.outbox_wake.set)

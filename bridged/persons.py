@@ -102,8 +102,8 @@ async def _namesakes(core: Core, account: Account, there: Sink) -> list[tuple[st
 
 
 async def _account(core: Core, there: Sink, ref: Ref) -> Account | None:
-    """The account as its home shows it; None for one that we made ourselves."""
+    """The account as its home shows it; None for one that we, or another bridge, made."""
     found = await there.account(ref)
-    if found is None or await core.store.read(lambda tx: identity.ghost_at(tx, found.ref)) is not None:
+    if found is None or found.mark or await core.store.read(lambda tx: identity.ghost_at(tx, found.ref)) is not None:
         return None
     return found

@@ -15,6 +15,7 @@ from bridged.model import (
     Profile,
     React,
     Ref,
+    Report,
     Repost,
     Zap,
 )
@@ -113,7 +114,8 @@ def own_account(f: Facts) -> str | None:
 
 
 def blocked(f: Facts) -> str | None:
-    return "blocked" if f.blocked and not isinstance(f.activity.act, Delete) else None
+    # who troubles somebody does not get rid of complaints by blocking them
+    return "blocked" if f.blocked and not isinstance(f.activity.act, Delete | Report) else None
 
 
 RULES: tuple[Rule, ...] = (

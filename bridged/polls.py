@@ -54,16 +54,17 @@ class Polls:
         body = _poll_body(known)
         if known is None or body is None or body.poll is None:
             return [dropping(core, activity, "unknown-target", told=False)]
-        places = chosen(body.poll, act)
+        poll = body.poll
+        places = chosen(poll, act)
         if not places:
             return [dropping(core, activity, "no-such-choice", told=True)]
-        if body.poll.closed or (body.poll.ends is not None and activity.at > body.poll.ends):
+        if poll.closed or (poll.ends is not None and activity.at > poll.ends):
             return [dropping(core, activity, "poll-closed", told=True)]
         home = act.target.network
         away = activity.actor.network != home
         if away and not (facts.standing == "in" or facts.consent == "open" or facts.answers == "bridge"):
             return [dropping(core, activity, "answers-dropped", told=True)]
-        named = replace(act, choices=tuple(body.poll.options[n].id for n in places), named=False)
+        named = replace(act, choices=tuple(poll.options[n].id for n in places), named=False)
         spoken = discreetly(core, replace(activity, act=named), home) if away else activity
         if away:
             account = await self.ghosts.account(spoken.actor)
@@ -76,7 +77,7 @@ class Polls:
             before = polls.choices_of(tx, act.target, activity.actor)
             if not acts.record(tx, activity, act.target):
                 return
-            if act.named and before and not body.poll.multiple:  # type: ignore[union-attr]
+            if act.named and before and not poll.multiple:
                 note(core, tx, "dropped", activity, "voted-before")
                 return
             # where votes come one choice at a time, each adds to those before

@@ -7,7 +7,7 @@ from bridged import agenda
 from bridged.adapter import Envelope, Malformed, Unreachable
 from bridged.core import Core
 from bridged.ghosts import Ghosts
-from bridged.model import Activity, Post, Ref
+from bridged.model import Activity, Post, Ref, Report
 from bridged.policy import Facts, refuse
 from bridged.store import acts, identity, ledger, twins
 from bridged.store.engine import Tx
@@ -33,15 +33,20 @@ class Budget:
 def resolve(tx: Tx, activity: Activity) -> Activity:
     """`activity` with the refs of ghosts and copies, ours and other bridges', replaced by what they stand for."""
 
-    def person(ref: Ref) -> Ref:
+    def ours(ref: Ref) -> Ref:
         found = identity.ghost_at(tx, ref)
-        return found[0].owner if found else twins.original(tx, ref) or ref
+        return found[0].owner if found else ref
+
+    def person(ref: Ref) -> Ref:
+        owner = ours(ref)
+        return owner if owner != ref else twins.original(tx, ref) or ref
 
     def thing(ref: Ref) -> Ref:
         copy = acts.copy_at(tx, ref)
         return copy.origin if copy else twins.original(tx, ref) or ref
 
-    return canonical(activity, person, thing)
+    # whose copy an account claims to be is its own word: nobody else is reported for what it does
+    return canonical(activity, ours if isinstance(activity.act, Report) else person, thing)
 
 
 def roots(tx: Tx, activity: Activity) -> Ref | None:
@@ -200,7 +205,8 @@ class Threads:
         if home:
             await self._native(activity.actor)
         else:
-            facts = Facts(activity, sinks=core.others(activity.ref.network))
+            home_of = activity.ref.network
+            facts = Facts(activity, unlisted=core.unlisted(home_of), sinks=core.others(home_of))
             # a ghost is not enough: it may have been made for an answer to somebody bridged
             if refuse(facts) or not await core.store.read(lambda tx: core.may(tx, activity.actor)):
                 return
