@@ -47,7 +47,7 @@ async def test_envelope_is_kept_once_and_taken_in_order(run: Run) -> None:
     assert len(await run(lambda tx: inboxes.due(tx, 19.0, 10, ()))) == 1
     await run(lambda tx: inboxes.settle(tx, rows[1].id))
     assert await run(inboxes.next_due) == 20.0
-    assert await run(lambda tx: inboxes.backlog(tx, 10.0)) == (1, 5.0)
+    assert await run(lambda tx: inboxes.backlog(tx, 20.0)) == (1, 5.0)
 
 
 async def test_act_is_read_back_as_it_was_put_in(run: Run) -> None:
