@@ -18,7 +18,7 @@ from bridged.core import Core
 from bridged.following import Wait
 from bridged.ghosts import Ghosts
 from bridged.lanes import Lanes
-from bridged.model import HOME, Activity, Ref
+from bridged.model import HOME, Activity, Message, Ref
 from bridged.retry import GIVE_UP, delay
 from bridged.seams import seam
 from bridged.store import inboxes
@@ -170,6 +170,9 @@ class Bridge:
             for each in units:
                 each(tx)
             inboxes.settle(tx, row.id)
+            if any(isinstance(a.act, Message) for a in activities):
+                # said to the bot alone: once it is answered, its words are nobody's business
+                inboxes.amend(tx, envelope.network, envelope.id, b"")
             tx.on_commit(self.core.outbox_wake.set)
 
         await self.core.store.write(unit)

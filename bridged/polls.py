@@ -61,6 +61,8 @@ class Polls:
         if poll.closed or (poll.ends is not None and activity.at > poll.ends):
             return [dropping(core, activity, "poll-closed", told=True)]
         home = act.target.network
+        if home not in core.adapters:
+            return [dropping(core, activity, "adapter-off", told=True)]
         away = activity.actor.network != home
         if away and not (facts.standing == "in" or facts.consent == "open" or facts.answers == "bridge"):
             return [dropping(core, activity, "answers-dropped", told=True)]

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from bridged.adapter import Rejected
 from bridged.commands import command
@@ -227,3 +228,15 @@ async def test_digest_comes_as_a_message_where_there_are_any(
     (told,) = red.messages("alice")[before:]
     assert "once" in told
     assert red.texts() == []
+
+
+async def test_words_to_the_bot_are_kept_nowhere_once_answered(
+    bridge_of: Any, red: FakeNetwork, blue: FakeNetwork
+) -> None:
+    bridge = await _bridge(bridge_of, red, blue)
+    await _write(bridge, red, "alice", "status my secret diagnosis")
+
+    def kept(tx: Any) -> list[bytes]:
+        return [bytes(r.body) for table in ("inbox", "acts") for r in tx.execute(text(f"SELECT body FROM {table}"))]
+
+    assert not any(b"diagnosis" in body for body in await bridge.read(kept))
