@@ -98,7 +98,8 @@ def test_life_by_letters_on_nostr(
     write(tilly, bot_key, "stop", "You are bridged no longer")
     eventually(lambda: ana.received("Delete", object=actor), timeout=20)
     eventually(lambda: world.get(note, AS2)[0] == 410, timeout=20)
-    write(tilly, bot_key, "status", "because you ended it")
+    # in other words: within one second, the same words would be the same message (NIP-17)
+    write(tilly, bot_key, "status now", "because you ended it")
     write(tilly, bot_key, "start", "You are bridged from now on")
     assert bridge.actor_of(tilly.npub)
 
