@@ -273,6 +273,9 @@ def _recipients(
     else:
         named = [r for r in accounts if r.network == network]
     found = {r: accounts[r] for r in named if r in accounts}
+    if isinstance(act, Delete) and subject is not None and not isinstance(subject.act, Repost):
+        # a like, follow or block was told to those concerned alone, and so is that it is taken back
+        return tuple(found.values())
     # who follows the bot asked to be bridged, not to read what it tells others
     if isinstance(act, Post | Edit | Repost | Profile | Delete | Tally | Pin | Move) and activity.actor != BOT:
         # what was said before somebody followed is there to be read; it is not news to them

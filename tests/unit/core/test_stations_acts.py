@@ -433,3 +433,20 @@ async def test_what_an_account_said_lately_is_heard_once_somebody_follows(bridge
     ghost = await bridge.ghost(red.ref("alice"), "blue")
     await bridge.hear(blue.say("Follow", "bob", target=ghost.ref.id))
     assert blue.texts() == ["yesterday"]
+
+
+async def test_followers_do_not_hear_that_a_like_or_block_is_taken_back(bridge_of: Any) -> None:
+    red, blue = FakeNetwork("red"), FakeNetwork("blue", hub=False)
+    red.join("alice")
+    blue.join("bob", "ben")
+    bridge = await bridge_of(red, blue)
+    alice = (await bridge.ghost(red.ref("alice"), "blue")).ref.id
+    ben = (await bridge.ghost(blue.ref("ben"), "red")).ref.id
+    await bridge.hear(blue.say("Follow", "bob", target=alice))
+    await bridge.hear(blue.post("ben", "hello alice", mentions=(alice,)))
+    like = red.say("React", "alice", target=red.received("Post")[-1].id)
+    block = red.say("Block", "alice", target=ben)
+    await bridge.hear(like, red.say("Delete", "alice", target=like.id))
+    await bridge.hear(block, red.say("Delete", "alice", target=block.id))
+    assert len(blue.received("Delete", "inbox:ben")) == 2
+    assert blue.received("Delete", "inbox:bob") == []
