@@ -1,5 +1,5 @@
 # bridged: `make run` and `make test` set up what they need in .venv, then do it. Later runs are instant.
-# ARGS= goes to pytest (make test ARGS="-k inbox -x"); CONFIG= is the config file of `make run`.
+# ARGS= goes to pytest (make test ARGS="-k inbox -x") or to the bench (make bench ARGS=inbox); CONFIG= is the config file of `make run`.
 CONFIG ?= bridge.yaml
 ARGS ?=
 BIN := .venv/bin
@@ -7,11 +7,12 @@ PINS := requirements/install.sh requirements/build.txt requirements/runtime.txt
 
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help run test check format golden-update setup setup-dev requirements clean
+.PHONY: help run test bench check format golden-update setup setup-dev requirements clean
 
 help:
 	@echo "make run           set up, then start the daemon from $(CONFIG)"
 	@echo "make test          set up, then run all tests"
+	@echo "make bench         set up, then measure speed beside what this machine could do at best; takes some minutes"
 	@echo "make check         format, lint, types, import contracts"
 	@echo "make format        put the code into format"
 	@echo "make golden-update write the expected files of tests/golden anew: read the difference before you commit it"
@@ -23,6 +24,9 @@ run: setup
 
 test: setup-dev
 	$(BIN)/python -m pytest $(ARGS)
+
+bench: setup-dev
+	$(BIN)/python -m tests.bench $(ARGS)
 
 check: setup-dev
 	$(BIN)/ruff format --check .
