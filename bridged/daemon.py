@@ -206,6 +206,7 @@ class Daemon:
             ("refresh", self._for_ever("refresh", self.refresh.run)),
             ("ears", self._for_ever("ears", lambda: core.ears.run(core.adapters))),
             ("listed", self._for_ever("listed", self.listed, again=False)),
+            ("loop", self._for_ever("loop", core.metrics.watch_loop)),
             *((n, self._for_ever(n, a.run)) for n, a in core.adapters.items()),
         ]
 

@@ -1,8 +1,13 @@
 """What /metrics shows. One registry for each daemon, so that tests can run several."""
 
+import asyncio
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600, 3600)
+LAG_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
+LOOK_EVERY = 0.1
+"""Seconds between two looks at the event loop."""
 
 
 class Metrics:
@@ -29,6 +34,12 @@ class Metrics:
             registry=r,
             buckets=BUCKETS,
         )
+        self.lag = Histogram(
+            "bridged_loop_lag_seconds",
+            "How much later than it asked to be a task is woken: what everything here waits beside its own work",
+            registry=r,
+            buckets=LAG_BUCKETS,
+        )
         self.egress = Counter("bridged_egress_refused_total", "Requests the guard refused", ["reason"], registry=r)
         self._own: dict[str, Gauge] = {}
 
@@ -39,6 +50,14 @@ class Metrics:
             self._own[full] = Gauge(full, f"{name} of {network}", sorted(labels), registry=self.registry)
         gauge = self._own[full]
         (gauge.labels(**labels) if labels else gauge).set(value)
+
+    async def watch_loop(self) -> None:
+        """Measures the event loop until cancelled."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            asked = clock() + LOOK_EVERY
+            await asyncio.sleep(LOOK_EVERY)
+            self.lag.observe(max(0.0, clock() - asked))
 
     def render(self) -> bytes:
         return generate_latest(self.registry)
