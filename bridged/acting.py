@@ -13,6 +13,7 @@ from bridged.commands import Commands
 from bridged.consent import REFUSES
 from bridged.core import Core
 from bridged.digest import gather
+from bridged.echoes import FRESH, Echoes
 from bridged.following import Following, Wait
 from bridged.ghosts import Ghosts
 from bridged.lists import Lists, Plan
@@ -70,11 +71,15 @@ class Acting:
         self.moderation = Moderation(core, ghosts)
         self.lists = Lists(core)
         self.commands = Commands(core, ghosts)
+        self.echoes = Echoes(core.settings.same_words)
 
     async def plan(self, raw: Activity, heard_at: float, channel: str, *, attempt: int) -> list[Unit]:
         """What to write for one activity. Raises Unreachable (while early attempts may still find what is missing)."""
         core = self.core
         activity, facts = await core.store.read(lambda tx: self._facts(tx, raw))
+        body = body_of(activity) if facts.fresh else None
+        if body is not None and self.echoes.too_many(activity.actor, body, core.now()):
+            facts = replace(facts, echoes=True)
         why = refuse(facts)
         if why:
             return [dropping(core, activity, why, told=bool(facts.ghosts or facts.aimed) and not facts.ours)]
@@ -150,16 +155,18 @@ class Acting:
         people.discard(actor)
         targets = {p for p in people if p.network != network and p != BOT and _reachable(core, tx, p, network)}
         known = acts.find(tx, activity.ref)
+        standing, since = identity.standing(tx, actor), identity.shown_since(tx, actor)
         return activity, Facts(
             activity,
             consent=core.terms(tx, actor),
             answers=core.answers(network),
             unlisted=core.unlisted(network),
-            standing=identity.standing(tx, actor),
+            standing=standing,
             refuses=identity.refuses(tx, actor),
             ours=identity.ghost_at(tx, raw.actor) is not None or acts.copy_at(tx, raw.ref) is not None,
             seen=_seen(tx, activity, known),
             blocked=bool(follows.blocked_by(tx, actor, list(people))),
+            fresh=standing != "in" and (since is None or core.now() - since < FRESH),
             audience=frozenset(follows.audience_networks(tx, actor)),
             aimed=frozenset(p.network for p in targets),
             targets=frozenset(targets),

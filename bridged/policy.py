@@ -33,6 +33,8 @@ class Facts:
     ours               the actor is one of our ghosts, or the act is one of our copies
     seen               None, "live" or "deleted": what is on record under the act's ref
     blocked            somebody it is aimed at has blocked the actor
+    fresh              the actor is new here, and nobody decided about them
+    echoes             many others who are new here said the same lately
     audience           networks with followers of the actor
     aimed              home networks of the bridged accounts that it names, answers or is about
     targets            those accounts
@@ -51,6 +53,8 @@ class Facts:
     ours: bool = False
     seen: str | None = None
     blocked: bool = False
+    fresh: bool = False
+    echoes: bool = False
     audience: frozenset[str] = frozenset()
     aimed: frozenset[str] = frozenset()
     targets: frozenset[Ref] = field(default_factory=frozenset[Ref])
@@ -118,8 +122,12 @@ def blocked(f: Facts) -> str | None:
     return "blocked" if f.blocked and not isinstance(f.activity.act, Delete | Report) else None
 
 
+def echoed(f: Facts) -> str | None:
+    return "same-words" if f.echoes else None
+
+
 RULES: tuple[Rule, ...] = (
-    own_copy, bridged_elsewhere, not_public, unlisted, late, twice, says_no, opted_out, own_account, blocked
+    own_copy, bridged_elsewhere, not_public, unlisted, late, twice, says_no, opted_out, own_account, blocked, echoed
 )  # fmt: skip
 
 

@@ -202,6 +202,7 @@ class Settings(_Section):
     reports: Literal["forward", "operator"] = "forward"
     unlisted: Annotated[dict[str, Unlisted], Field(max_length=100)] = {}
     notice: bool = False
+    same_words: Annotated[int, Field(ge=0, le=1_000_000)] = 10
     accounts: Annotated[tuple[Annotated[str, AfterValidator(_account)], ...], Field(max_length=100_000)] = ()
     egress: Egress = Egress()
     bot: Bot = Bot()

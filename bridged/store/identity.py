@@ -331,6 +331,12 @@ def ghosts_of(tx: Tx, owner: Ref) -> list[Ghost]:
     return [_ghost(r) for r in rows]
 
 
+def shown_since(tx: Tx, owner: Ref) -> float | None:
+    """When the first ghost of an account was made; None for whom there never was one."""
+    mine = (ghosts.c.owner_network == owner.network) & (ghosts.c.owner_id == owner.id)
+    return tx.execute(select(func.min(ghosts.c.at)).where(mine)).scalar()
+
+
 def live_refs(tx: Tx, network: str) -> list[str]:
     """Native ids of all live ghosts on a network."""
     return [

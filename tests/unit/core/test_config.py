@@ -81,6 +81,7 @@ def test_least_file_gets_its_defaults(write, tmp_path: Path):
     assert settings.answers_of("anything") == "bridge"
     assert settings.unlisted_of("anything") == "carry"
     assert settings.notice is False
+    assert settings.same_words == 10
     assert (settings.log.format, settings.log.level) == ("auto", "info")
 
 
@@ -99,6 +100,7 @@ consent: {a: listed, b: open}
 answers: {a: drop, b: digest}
 unlisted: {a: drop}
 notice: true
+same_words: 3
 accounts: ["a:x", "b:@me@host.example"]
 egress: {allow: [127.0.0.0/8], ports: [443, 8443]}
 bot: {username: brid, name: "Brid the Bridge"}
@@ -119,6 +121,7 @@ log: {format: json, level: debug}
     assert (settings.answers_of("a"), settings.answers_of("b")) == ("drop", "digest")
     assert (settings.unlisted_of("a"), settings.unlisted_of("b")) == ("drop", "carry")
     assert settings.notice is True
+    assert settings.same_words == 3
     assert settings.accounts == ("a:x", "b:@me@host.example")
     assert settings.egress.allow == (ip_network("127.0.0.0/8"),)
     assert settings.egress.ports == (443, 8443)

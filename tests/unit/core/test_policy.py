@@ -55,6 +55,7 @@ def test_plain_post_is_carried() -> None:
         (_facts(standing="out"), "opted-out"),
         (_facts(Follow(Ref("blue", "bob")), standing="out"), "opted-out"),
         (_facts(blocked=True), "blocked"),
+        (_facts(echoes=True), "same-words"),
     ],
 )
 def test_reason_to_refuse_is_named(facts: Facts, why: str) -> None:
