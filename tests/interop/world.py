@@ -69,7 +69,7 @@ def _free_address() -> str:
     raise RuntimeError("no address with port 443 free in 127.0.20.0/24")
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     pr_set_pdeathsig = 1
     ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
@@ -216,7 +216,7 @@ class World:
         with log.open("ab") as out:
             popen = {"stdout": out, "stderr": out, "stdin": subprocess.DEVNULL} | popen
             child = subprocess.Popen(
-                command, env=ENVIRON | trust | dict(env or {}), preexec_fn=_die_with_parent, **popen
+                command, env=ENVIRON | trust | dict(env or {}), preexec_fn=die_with_parent, **popen
             )
         process = Process(name, child, log)
         self.processes.append(process)
