@@ -13,8 +13,11 @@ from bridged.config import Settings
 from bridged.keys import KeyRing
 from bridged.metrics import Metrics
 from bridged.model import BOT, Account, Ref
-from bridged.store import acts, follows, identity, polls
+from bridged.store import acts, follows, identity, polls, settings
 from bridged.store.engine import Store, Tx
+
+AHEAD = 300.0
+"""Seconds by which what was said in bursts, each thing dated a second after the last, may have been ahead of time."""
 
 
 class Ears:
@@ -93,9 +96,18 @@ class Core:
         self.ears = Ears(self.store)
         self.inbox_wake = asyncio.Event()
         self.outbox_wake = asyncio.Event()
+        self._not_before: float | None = None
 
     def now(self) -> float:
         return self.clock()
+
+    def not_before(self, tx: Tx) -> float:
+        """The date before which nothing is dated that replaces what was said: later than all that was said before the
+        database was restored, and is not known to it. 0 when it never was."""
+        if self._not_before is None:
+            restored_at = settings.get(tx, "restored_at")
+            self._not_before = float(restored_at) + AHEAD if restored_at else 0.0
+        return self._not_before
 
     def consent(self, network: str) -> str:
         """open, opt-in or listed."""

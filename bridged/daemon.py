@@ -110,10 +110,10 @@ class Daemon:
         """Refuses a database that belongs to another domain or another secret."""
         core, domain = self.core, self.settings.domain
 
-        def unit(tx: Tx) -> tuple[str | None, bytes | None]:
-            return kept.get(tx, "domain"), kept.sealed(tx, "bridge", "proof")
+        def unit(tx: Tx) -> tuple[str | None, bytes | None, str | None]:
+            return kept.get(tx, "domain"), kept.sealed(tx, "bridge", "proof"), kept.get(tx, "restoring")
 
-        old, proof = await core.store.read(unit)
+        old, proof, half = await core.store.read(unit)
         if old is not None and old != domain:
             raise Refuse(
                 f"this database belongs to {old}, the config says {domain}: every id and handle made so far is under"
@@ -121,6 +121,10 @@ class Daemon:
             )
         if proof is not None:
             core.keys.unseal("bridge/proof", proof)
+        if half:
+            raise Refuse(
+                f"this database is half restored (from a backup by {half}): empty it, and run `bridged restore` again"
+            )
         if not write:
             return
         sealed = core.keys.seal("bridge/proof", b"bridged")

@@ -181,7 +181,8 @@ class Outbox:
             for origin, part in item.waits
         )
         name = f"{copy.origin} {copy.network} {copy.part} {copy.version} {lane.endpoint}"
-        key = sha256(name.encode()).hexdigest()
+        # the bytes too: after a restore from a backup another version may have this number
+        key = sha256(name.encode() + b"\0" + item.body).hexdigest()
         return _Job(item, copy, Delivery(key, lane.endpoint, item.body, ghost, copy.ref, item.attempt, facts))
 
     def _pass_over(self, tx: Tx, lane: queue.Lane, item: "_Job | queue.Item | None") -> bool:

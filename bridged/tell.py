@@ -195,6 +195,7 @@ def _view(core: Core, tx: Tx, activity: Activity, network: str, heard_at: float,
         pins=_pins(tx, activity.actor, network) if isinstance(act, Pin) else (),
         links=_links(core, tx, activity, network),
         subject=subject,
+        not_before=core.not_before(tx),
     )
 
 

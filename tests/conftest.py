@@ -41,6 +41,16 @@ async def store_url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def scratch_database() -> Iterator[str]:
     """One database for the session: making and dropping one costs more than most tests do."""
+    yield from _scratch()
+
+
+@pytest.fixture
+def scratch_beside() -> Iterator[str]:
+    """One more, for a test alone."""
+    yield from _scratch()
+
+
+def _scratch() -> Iterator[str]:
     name = f"bridged_test_{uuid.uuid4().hex[:12]}"
     try:
         # what a test writes need not survive a power cut

@@ -65,8 +65,12 @@ def time_of(activity: Activity, view: View) -> int:
 
 def later(view: View, number: int, at: int) -> int:
     """A time at which a replaceable event takes over from the one before."""
-    own = own_copy(view, number)
-    return at if own is None else max(at, created(own) + 1)
+    return after(view, own_copy(view, number), at)
+
+
+def after(view: View, copy: Copy | None, at: int) -> int:
+    """A time at which what is said takes over from `copy`, and from what we may have said and forgotten."""
+    return max(at, int(view.not_before), 0 if copy is None else created(copy) + 1)
 
 
 def own_copy(view: View, number: int) -> Copy | None:

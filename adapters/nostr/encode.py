@@ -14,6 +14,7 @@ from adapters.nostr.drafts import (
     Draft,
     Drafts,
     Letter,
+    after,
     created,
     detail_of,
     identifier,
@@ -118,7 +119,7 @@ def _edit(activity: Activity, body: PostBody, view: View, home: Home) -> Drafts:
     form = _FORMS.get(old.detail.get("kind", ""), "note")
     draft, losses = _written(activity, body, view, home, form=form)
     if form != "note":
-        draft = replace(draft, at=max(draft.at, created(old) + 1))
+        draft = replace(draft, at=after(view, old, draft.at))
         return Drafts((replace(draft, detail={**draft.detail, "created_at": str(draft.at)}),), losses)
     before = said(old)
     if before is not None and before == (draft.content, draft.tags):
@@ -187,6 +188,8 @@ def _deletion(activity: Activity, copies: Sequence[Copy], view: View) -> Draft:
             kinds[copy.detail.get("kind", "1")] = None
     tags += [("k", kind) for kind in kinds]
     at = max([time_of(activity, view), *map(created, copies)])
+    if any(tag[0] == "a" for tag in tags):
+        at = max(at, int(view.not_before))
     return Draft(activity.ref, 5, at, (*tags, *provenance(activity.ref, "")), detail=detail_of(5, at))
 
 

@@ -99,6 +99,8 @@ class View:
     subject     the earlier activity this one is about, when it was not a post: the follow or QuoteRequest that an
                 Accept or Reject answers (then native to this network), the like, repost, follow or block that a
                 Delete takes back; for Vote and Tally the poll's Post
+    not_before  what replaces something said earlier, and is told by its date, must be dated no earlier: the database
+                was restored, and may not know the last thing said
     """
 
     at: float
@@ -115,6 +117,7 @@ class View:
     pins: tuple[Ref, ...] = ()
     links: Mapping[str, There | Ref] = field(default_factory=_nothing)
     subject: Activity | None = None
+    not_before: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,6 +135,30 @@ def move(
 
 
 @app.command()
+def backup(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="The file to write; it must not be there.")],
+    json: AsJson = False,
+) -> int:
+    """Save the whole database in one file, while the bridge runs. The secret is not in it."""
+    from bridged.cli import keeping
+
+    return keeping.backup(context.obj, file, json)
+
+
+@app.command()
+def restore(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="What `bridged backup` wrote.")],
+    json: AsJson = False,
+) -> int:
+    """Fill an empty database, of either kind, from a backup."""
+    from bridged.cli import keeping
+
+    return keeping.restore(context.obj, file, json)
+
+
+@app.command()
 def version(json: AsJson = False) -> int:
     """Say which version this is."""
     from bridged.cli.output import show

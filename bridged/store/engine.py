@@ -142,17 +142,17 @@ class Store:
         self._queue.put_nowait(item)
         return await asyncio.shield(item.done)
 
-    async def migrate(self, folder: Path, table: str) -> None:
-        """Brings the tables of one migrations folder up to date."""
+    async def migrate(self, folder: Path, table: str, to: str = "head") -> None:
+        """Brings the tables of one migrations folder up to date, or up to an older state."""
         from bridged.store.upgrade import upgrade
 
         if self._thread:
             await asyncio.get_running_loop().run_in_executor(
-                self._thread, lambda: upgrade(self._connection(), folder, table)
+                self._thread, lambda: upgrade(self._connection(), folder, table, to)
             )
         else:
             async with self._async.connect() as conn:
-                await conn.run_sync(lambda c: upgrade(c, folder, table))
+                await conn.run_sync(lambda c: upgrade(c, folder, table, to))
 
     def _connection(self) -> Connection:
         if self._conn is None:

@@ -123,6 +123,11 @@ def look_later(tx: Tx, ref: Ref, due_at: float) -> None:
     )
 
 
+def look_at_all(tx: Tx, now: float) -> None:
+    """Every account is to be looked at again, those first that were due first."""
+    tx.execute(update(accounts).where(accounts.c.due_at > now).values(due_at=now))
+
+
 def accounts_called(tx: Tx, network: str, name: str) -> list[Ref]:
     """Accounts of a network whose verified nicer name this is."""
     rows = tx.execute(select(accounts.c.id).where(accounts.c.network == network, accounts.c.alias == name).limit(5))

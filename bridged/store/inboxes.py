@@ -98,3 +98,9 @@ def cursor(tx: Tx, network: str, key: str) -> str | None:
 
 def move_cursor(tx: Tx, network: str, key: str, value: str) -> None:
     upsert(tx, cursors, network=network, key=key, value=value)
+
+
+def forgo(tx: Tx, network: str, channel: str, now: float) -> None:
+    """What is due of a channel is left undone."""
+    due = (inbox.c.network == network, inbox.c.channel == channel, inbox.c.state == "new", inbox.c.due_at <= now)
+    tx.execute(update(inbox).where(*due).values(state="done"))

@@ -1,6 +1,6 @@
 """Small facts kept between runs, and sealed secrets."""
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from bridged.store.engine import Tx
 from bridged.store.schema import secrets, settings
@@ -13,6 +13,10 @@ def get(tx: Tx, name: str) -> str | None:
 
 def put(tx: Tx, name: str, value: str) -> None:
     upsert(tx, settings, name=name, value=value)
+
+
+def drop(tx: Tx, name: str) -> None:
+    tx.execute(delete(settings).where(settings.c.name == name))
 
 
 def sealed(tx: Tx, network: str, name: str) -> bytes | None:

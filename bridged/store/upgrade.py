@@ -11,12 +11,12 @@ from sqlalchemy import Connection
 CORE = Path(__file__).parent / "migrations"
 
 
-def upgrade(conn: Connection, folder: Path, table: str) -> None:
-    """Runs what is missing of `folder` in one transaction; `table` remembers how far it got."""
+def upgrade(conn: Connection, folder: Path, table: str, to: str = "head") -> None:
+    """Runs what is missing of `folder`, up to `to`, in one transaction; `table` remembers how far it got."""
     script = ScriptDirectory(str(folder))
 
     def steps(revision: Any, _context: MigrationContext) -> Any:
-        return script._upgrade_revs("head", revision)  # pyright: ignore[reportPrivateUsage]
+        return script._upgrade_revs(to, revision)  # pyright: ignore[reportPrivateUsage]
 
     context = MigrationContext.configure(
         conn,

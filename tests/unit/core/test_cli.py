@@ -1,10 +1,12 @@
 """The commands as people type them: answers, exit codes and the one line that says what is wrong."""
 
+import contextlib
 import json
 import logging
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -525,3 +527,49 @@ def test_daemon_stops_at_sigterm_with_code_0(tmp_path: Path, path: list[str]) ->
     daemon.process.send_signal(signal.SIGTERM)
     assert daemon.process.wait(10) == 0
     assert '"event": "stopped"' in daemon.log.read_text()
+
+
+# --- backup and restore ---
+
+
+def test_backup_is_restored_into_an_empty_database_only(file: Path, say: Say) -> None:
+    assert say("add", "alpha:ann", "--wait", 0).code == 0
+    said = say("backup", "saved", "--json")
+    assert (said.code, said.json["rows"]["members"]) == (0, 1)
+    again = say("backup", "saved")
+    assert (again.code, again.err) == (1, "bridged: saved is there already and is left alone; take another name\n")
+    occupied = say("restore", "saved")
+    assert occupied.code == 1
+    assert "bridged.sqlite3 is not empty" in occupied.err
+    for path in (file.parent / "var").glob("bridged.sqlite3*"):
+        path.unlink()
+    done = say("restore", "saved")
+    assert done.code == 0
+    assert "docs/operating.md" in done.out
+    assert say("status", "--json").json["networks"]["alpha"]["members"] == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "complaint"),
+    [
+        (["restore", "none"], 1, "none is not there"),
+        (["restore", "bridge.yaml"], 1, "bridge.yaml is no backup of bridged"),
+        (["backup", "none/saved"], 1, "none/saved cannot be written: No such file or directory"),
+    ],
+)
+def test_what_cannot_be_saved_or_restored_is_told(
+    file: Path, say: Say, words: list[str], code: int, complaint: str
+) -> None:
+    assert say("add", "alpha:ann", "--wait", 0).code == 0
+    said = say(*words)
+    assert (said.code, said.out) == (code, "")
+    assert complaint in said.err
+
+
+def test_database_half_restored_is_not_started_on(file: Path, say: Say) -> None:
+    assert say("add", "alpha:ann", "--wait", 0).code == 0
+    with contextlib.closing(sqlite3.connect(file.parent / "var" / "bridged.sqlite3")) as database, database:
+        database.execute("INSERT INTO settings (name, value) VALUES ('restoring', 'bridged 0.1.0')")
+    said = say("run")
+    assert said.code == 3
+    assert "half restored (from a backup by bridged 0.1.0): empty it, and run `bridged restore` again" in said.err
