@@ -106,10 +106,12 @@ class Bridge:
                 self.core.log.warning("bridge_gave_up", envelope=row.envelope.id, why=str(e))
                 self.core.metrics.dropped.labels(row.envelope.network, "unreachable").inc()
                 await self._settle(lambda tx: inboxes.settle(tx, row.id, "dead"))
+                seam("bridge.dead")
                 return
             self.core.log.info("bridge_retry", envelope=row.envelope.id, why=str(e), attempt=row.attempt)
             due = self.core.now() + delay(row.attempt)
             await self._settle(lambda tx: inboxes.later(tx, row.id, due))
+            seam("bridge.postponed")
         except Wait as e:
             due = self.core.now() + e.seconds
             await self._settle(lambda tx: inboxes.later(tx, row.id, due))
@@ -148,6 +150,7 @@ class Bridge:
                     await self.timed.do(envelope)
                 case _:
                     await self.chores.do(envelope)
+            seam("bridge.worked")
             await self.core.store.write(lambda tx: inboxes.settle(tx, row.id))
             return
         adapter = self.core.adapters.get(envelope.network)
@@ -173,6 +176,7 @@ class Bridge:
             if any(isinstance(a.act, Message) for a in activities):
                 # said to the bot alone: once it is answered, its words are nobody's business
                 inboxes.amend(tx, envelope.network, envelope.id, b"")
+            seam("bridge.deciding")
             tx.on_commit(self.core.outbox_wake.set)
 
         await self.core.store.write(unit)

@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from bridged import __version__, config, keys, registry
+from bridged import __version__, config, keys, lasting, registry
 from bridged.adapter import Site, Unreachable
 from bridged.bridge import Bridge
 from bridged.config import Settings
@@ -46,7 +46,7 @@ class Daemon:
         config.check_networks(settings, registry.networks())
         ring = keys.load(settings.secret.file, settings.secret.env, env, make=make)
         if make:
-            settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+            lasting.folder(settings.data_dir)
         self.core = Core(settings, Store(url_of(settings.store, settings.data_dir)), ring)
         self.bridge = Bridge(self.core)
         self.outbox = Outbox(self.core)

@@ -9,6 +9,7 @@ from bridged.bot import can_write, write_to
 from bridged.core import Core
 from bridged.model import BOT, HOME, Account, Activity, Ghost, Profile, Ref
 from bridged.profiles import DAY, WEEK, Profiles, taken_by_others
+from bridged.seams import seam
 from bridged.store import heirs, identity, ledger, notices
 from bridged.store.engine import Tx
 from bridged.tell import tell
@@ -89,6 +90,7 @@ class Ghosts:
             tell(core, tx, Activity(account.ref, account.ref, now, Profile(account)), network, now)
             if passing:
                 self._notice(tx, account)
+            seam("ghost.minting")
             tx.on_commit(core.ears.touch)
             tx.on_commit(core.outbox_wake.set)
             return identity.ghost_for(tx, account.ref, network)
@@ -97,6 +99,7 @@ class Ghosts:
             ghost = await core.adapters[network].mint(account, taken)
             made = await core.store.write(partial(unit, ghost=ghost))
             if made is not None:
+                seam("ghost.minted")
                 return made
         raise Unreachable(f"no handle to be had for {account.ref} on {network}")
 

@@ -7,6 +7,7 @@ from bridged import inbox
 from bridged.adapter import Envelope, Heard, Http, Site, Tx
 from bridged.core import Core
 from bridged.model import Account, Copy, Ghost, Ref
+from bridged.seams import seam
 from bridged.store import acts, follows, identity, inboxes, pins, settings
 from bridged.store.engine import Tx as StoreTx
 from bridged.threads import Threads
@@ -48,7 +49,9 @@ class AdapterHost:
         sealed = await self._core.store.read(lambda tx: settings.sealed(tx, self._network, name))
         if sealed is None:
             new = self._core.keys.seal(label, make())
+            seam("key.made")
             await self._core.store.write(lambda tx: settings.seal(tx, self._network, name, new))
+            seam("key.kept")
             sealed = await self._core.store.read(lambda tx: settings.sealed(tx, self._network, name))
             assert sealed is not None
         return self._core.keys.unseal(label, sealed)

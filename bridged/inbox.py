@@ -24,6 +24,8 @@ async def receive(
             inboxes.move_cursor(tx, network, *cursor)
         if also is not None:
             also(tx)
+        if envelopes:
+            seam("inbox.storing")
         if new:
             tx.on_commit(core.inbox_wake.set)
         return new
@@ -32,4 +34,6 @@ async def receive(
     if envelopes:
         seam("inbox.received")
         core.metrics.received.labels(network).inc(new)
+    if cursor is not None:
+        seam("cursor.moved" if envelopes else "cursor.alone")
     return new

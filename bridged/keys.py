@@ -1,5 +1,6 @@
 """Keys from one root secret that lives outside the database: derived by HKDF, or sealed with AES-256-GCM."""
 
+import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +10,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from bridged import lasting
 from bridged.model import Ref
+from bridged.seams import seam
 
 SIZE = 32
 
@@ -54,7 +57,7 @@ class KeyRing:
 
 
 def load(file: Path | None, variable: str | None, env: Mapping[str, str], *, make: bool) -> KeyRing:
-    """The key ring of the `secret` setting; with `make` a missing file is written first, mode 0600."""
+    """The key ring of the `secret` setting; with `make` a missing file is made first, mode 0600."""
     if variable is not None:
         text = env.get(variable, "")
         if not text:
@@ -64,14 +67,28 @@ def load(file: Path | None, variable: str | None, env: Mapping[str, str], *, mak
     if not file.exists():
         if not make:
             raise SecretError(f"no secret at {file}; `bridged init` makes one")
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
-            out.write(os.urandom(SIZE).hex() + "\n")
-            out.flush()
-            os.fsync(out.fileno())
+        _make(file)
     if file.stat().st_mode & 0o077:
         raise SecretError(f"{file} can be read by others; run `chmod 600 {file}`")
     return KeyRing(_bytes(file.read_text()))
+
+
+def _make(file: Path) -> None:
+    """A new secret, whole and for good, or none: what is half written has another name. Of two who make one at
+    the same time the first is believed by both.
+    """
+    lasting.folder(file.parent)
+    draft = file.with_name(f".{file.name}.{os.getpid()}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
+        out.write(os.urandom(SIZE).hex() + "\n")
+        out.flush()
+        os.fsync(out.fileno())
+    seam("secret.written")
+    with contextlib.suppress(FileExistsError):
+        os.link(draft, file)
+    draft.unlink()
+    lasting.sync(file.parent)
+    seam("secret.placed")
 
 
 def _bytes(text: str) -> bytes:

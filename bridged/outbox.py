@@ -124,17 +124,21 @@ class Outbox:
     async def _head(self, lane: queue.Lane) -> bool:
         job = await self.core.store.read(lambda tx: self._claim(tx, lane))
         if not isinstance(job, _Job):
-            return await self.core.store.write(lambda tx: self._pass_over(tx, lane, job))
+            more = await self.core.store.write(lambda tx: self._pass_over(tx, lane, job))
+            seam("outbox.passed")
+            return more
         seam("outbox.claimed")
         outcome: Sent | Retry | Rejected
         if lane.endpoint == LOCAL:
             try:
-                return await self.core.store.write(lambda tx: self._apply(tx, job))
+                more = await self.core.store.write(lambda tx: self._apply(tx, job))
             except Busy:
                 raise
             except Exception as e:
                 outcome = self._failed(lane, e)
-            return await self.core.store.write(lambda tx: self._mark(tx, job, outcome))
+                return await self.core.store.write(lambda tx: self._mark(tx, job, outcome))
+            seam("outbox.applied")
+            return more
         sink = self.core.adapters[lane.network]
         if sink.capabilities.ids == "server":
             # so that after a crash it shows as an attempt of uncertain end
@@ -150,7 +154,10 @@ class Outbox:
             outcome = self._failed(lane, e)
         seam("outbox.delivered")
         more = await self.core.store.write(lambda tx: self._mark(tx, job, outcome))
-        seam("outbox.marked")
+        if isinstance(outcome, Sent):
+            seam("outbox.marked")
+        else:
+            seam("outbox.dead" if more else "outbox.postponed")
         return more
 
     def _failed(self, lane: queue.Lane, error: Exception) -> Retry:
@@ -213,7 +220,9 @@ class Outbox:
             outcome: Sent | Rejected = sink.apply(tx, job.delivery)
         except Rejected as e:
             outcome = e
-        return self._mark(tx, job, outcome)
+        more = self._mark(tx, job, outcome)
+        seam("outbox.applying")
+        return more
 
     def _mark(self, tx: Tx, job: _Job, outcome: Sent | Retry | Rejected) -> bool:
         item, now = job.item, self.core.now()

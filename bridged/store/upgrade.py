@@ -8,6 +8,8 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
+from bridged.seams import seam
+
 CORE = Path(__file__).parent / "migrations"
 
 
@@ -24,4 +26,6 @@ def upgrade(conn: Connection, folder: Path, table: str, to: str = "head") -> Non
     )
     with context.begin_transaction(), Operations.context(context):
         context.run_migrations()
+        seam("store.migrating")
     conn.commit()
+    seam("store.migrated")

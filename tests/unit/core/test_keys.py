@@ -66,6 +66,22 @@ def test_secret_file_is_made_once_and_for_us_alone(tmp_path: Path) -> None:
     assert first.derive("p", Ref("n", "i")) == again.derive("p", Ref("n", "i"))
 
 
+def test_two_who_make_the_secret_at_once_have_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "var" / "secret.key"
+    others: list[KeyRing] = []
+
+    def meanwhile(name: str) -> None:
+        if name == "secret.written" and not others:
+            others.append(KeyRing(b"o" * 32))
+            path.write_text((b"o" * 32).hex())
+            path.chmod(0o600)
+
+    monkeypatch.setattr("bridged.keys.seam", meanwhile)
+    ring = load(path, None, {}, make=True)
+    assert ring.derive("x", Ref("net", "a")) == others[0].derive("x", Ref("net", "a"))
+    assert [each.name for each in path.parent.iterdir()] == ["secret.key"]
+
+
 def test_secret_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "secret.key"
     file.write_text("ab" * 32)

@@ -6,7 +6,6 @@ import pytest
 
 from bridged.adapter import Rejected, Retry
 from bridged.retry import GIVE_UP
-from bridged.seams import SEAMS
 from bridged.store import queue
 from bridged.testing import FakeNetwork, Harness
 
@@ -147,7 +146,18 @@ def _die_at(monkeypatch: pytest.MonkeyPatch, name: str, count: int) -> list[str]
 
 
 @pytest.mark.parametrize("count", [1, 3])
-@pytest.mark.parametrize("name", SEAMS)
+@pytest.mark.parametrize(
+    "name",
+    # those between transactions; tests/faults kills the real process at all of them
+    [
+        "inbox.received",
+        "bridge.prepared",
+        "bridge.committed",
+        "outbox.claimed",
+        "outbox.delivered",
+        "outbox.marked",
+    ],
+)
 async def test_crash_at_a_seam_loses_and_doubles_nothing(
     bridge_of: Any,
     red: FakeNetwork,
