@@ -22,11 +22,12 @@ PATIENCE = 300.0
 
 
 class Child:
-    """A process running `module`, whose first words are in `ready`. Enter it to start it."""
+    """A process whose first line is in `ready`: JSON, from other people's programs as it is. Enter it to start it."""
 
-    def __init__(self, *command: str | Path, env: dict[str, str] | None = None) -> None:
+    def __init__(self, *command: str | Path, env: dict[str, str] | None = None, cwd: Path = ROOT) -> None:
         self._command = [str(part) for part in command]
         self._env = env or {}
+        self._cwd = cwd
 
     @classmethod
     def module(cls, name: str, **options: Any) -> "Child":
@@ -39,7 +40,7 @@ class Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            cwd=ROOT,
+            cwd=self._cwd,
             env=os.environ | {"PYTHONPATH": str(ROOT)} | self._env,
         )
         try:
@@ -76,7 +77,10 @@ class Child:
             clock.cancel()
         if not line:
             raise RuntimeError(f"{' '.join(self._command)[:200]} ended or was silent for {PATIENCE:.0f} s")
-        return json.loads(line)
+        try:
+            return json.loads(line)
+        except ValueError:
+            return line
 
     def _end(self) -> None:
         with contextlib.suppress(OSError):

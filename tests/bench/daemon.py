@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 from urllib.error import URLError
@@ -14,11 +15,22 @@ import yaml
 
 from tests.bench.child import ROOT
 
+WAITING = ("bridged_inbox_depth", "bridged_queue_depth")
+
 
 def free_port() -> int:
     with socket.socket() as made:
         made.bind(("127.0.0.1", 0))
         return made.getsockname()[1]
+
+
+def eventually(holds: Callable[[], Any], within: float = 120.0) -> None:
+    """Waits until `holds()`; raises TimeoutError when it does not in time."""
+    until = time.monotonic() + within
+    while not holds():
+        if time.monotonic() > until:
+            raise TimeoutError(f"not within {within:.0f} s")
+        time.sleep(0.05)
 
 
 class Daemon:
@@ -81,6 +93,10 @@ class Daemon:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=10) as answer:
             lines = answer.read().decode().splitlines()
         return {name: float(value) for name, _, value in (x.rpartition(" ") for x in lines if not x.startswith("#"))}
+
+    def rest(self) -> None:
+        """Waits until it has nothing left to decide on or to send."""
+        eventually(lambda: not any(v for k, v in self.metrics().items() if k.startswith(WAITING)), within=300)
 
     def memory(self) -> float:
         """Resident memory, MB."""
