@@ -7,6 +7,7 @@ more of a request than it must, and takes every activity. All its actors share o
     {"do": "hang", "servers": [n, …]}     these answer no POST any more
     {"do": "forget"}                      what came so far
     {"do": "came"}                        {mark: [how often, first at]} of the activities that came: see `mark`
+    {"do": "last"}                        when the last of them came
     {"do": "wait", "count": n, "within": seconds}    -> how many POSTs came, when it is n or time is over
 """
 
@@ -47,6 +48,7 @@ class Servers:
 
     def forget(self) -> None:
         self.posts = 0
+        self.last = 0.0
         self.came: dict[str, list[float]] = {}
         self.enough.clear()
 
@@ -77,6 +79,7 @@ class Servers:
 
     def post(self, body: bytes) -> None:
         self.posts += 1
+        self.last = time.monotonic()
         if found := MARK.search(body):
             self.came.setdefault(found[1].decode(), []).append(time.monotonic())
         if self.posts >= self.wanted:
@@ -127,6 +130,8 @@ async def main() -> None:
                 servers.hanging = {address(n) for n in more["servers"]}
             case "forget":
                 servers.forget()
+            case "last":
+                return servers.last
             case "came":
                 return {name: [len(at), at[0]] for name, at in servers.came.items()}
             case "wait":

@@ -47,6 +47,11 @@ def create(actor: str, name: str, at: float) -> dict[str, Any]:
     }
 
 
+def follow(actor: str, name: str, target: str) -> dict[str, Any]:
+    context = "https://www.w3.org/ns/activitystreams"
+    return {"@context": context, "id": f"{actor}/follows/{name}", "type": "Follow", "actor": actor, "object": target}
+
+
 class Wire(asyncio.Protocol):
     """One connection that sends a request when told, and gives the status of the answer."""
 
@@ -89,14 +94,15 @@ class Load:
         self.requests: list[tuple[str, bytes]] = []
         self.place = ("", 0)
 
-    def sign(self, url: str, actors: list[str], marks: list[str]) -> None:
+    def sign(self, url: str, actors: list[str], marks: list[str], follows: str = "") -> None:
         parts = urlsplit(url)
         self.place = (parts.hostname or "", parts.port or 80)
         self.requests = []
         now = time.time()
         for number, name in enumerate(marks):
             actor = actors[number % len(actors)]
-            body = json.dumps(create(actor, name, now), separators=(",", ":")).encode()
+            activity = follow(actor, name, follows) if follows else create(actor, name, now)
+            body = json.dumps(activity, separators=(",", ":")).encode()
             kind = {"Content-Type": "application/activity+json", "User-Agent": "bench", "Accept": "*/*"}
             fields = sign_cavage(self.key, f"{actor}#main-key", "POST", url, body, now)
             lines = [f"POST {parts.path} HTTP/1.1", *(f"{k}: {v}" for k, v in (fields | kind).items())]
