@@ -15,7 +15,7 @@ PEOPLE = 20
 
 def bench(run: Run) -> Iterator[Figure]:
     people = run.size(PEOPLE, 4)
-    world = World(run, servers=people, people=people)
+    world = World(run, servers=people, people=people, listed=True)
     world.follow()
     inbox = f"{world.daemon.base}/inbox"
 
@@ -33,7 +33,7 @@ def bench(run: Run) -> Iterator[Figure]:
 
     eventually(lambda: _is_bridged(world, inbox))
     for name, way in (("POST to EVENT at the relay", west), ("EVENT to POST at the inbox", east)):
-        for rate in (50, 300):
+        for rate in (20,) if run.quick else (50, 300):
             seconds = run.size(10, 1)
             way(rate, rate)  # to warm up
             rounds = [sorted(way(rate, rate * seconds)) for _ in range(run.rounds)]

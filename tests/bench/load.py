@@ -57,13 +57,13 @@ class Wire(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.data = b""
-        self.answered: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.answered: asyncio.Future[int] | None = None
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if not self.answered.done():
+        if self.answered is not None and not self.answered.done():
             self.answered.set_exception(ConnectionError("the server hung up"))
 
     async def send(self, request: bytes) -> int:
@@ -85,7 +85,8 @@ class Wire(asyncio.Protocol):
             return
         status = int(self.data[9:12])
         self.data = b""
-        self.answered.set_result(status)
+        if self.answered is not None:
+            self.answered.set_result(status)
 
 
 class Load:

@@ -3,7 +3,6 @@
 import json
 import urllib.request
 from itertools import count
-from typing import Any
 
 from adapters.nostr import nip19
 from tests.bench.child import Child
@@ -15,12 +14,12 @@ WEB = "tests.bench.fediverse"
 
 
 class World:
-    """`servers` of the fediverse with one actor each, all bridged; `people` on Nostr, followed by those actors.
+    """`servers` of the fediverse with one actor each, bridged if `listed`; `people` on Nostr, followed by those actors.
 
     With more servers than people everybody has several followers, with equal numbers one each.
     """
 
-    def __init__(self, run: Run, *, servers: int, people: int = 1, **settings: Any) -> None:
+    def __init__(self, run: Run, *, servers: int, people: int = 1, listed: bool = False) -> None:
         self.load = run.enter(Child.module("tests.bench.load"))
         pem = self.load.ready["pem"]
         self.fediverse = run.enter(Child.module(WEB, servers=servers, pem=pem))
@@ -31,7 +30,8 @@ class World:
         self.people = self.relay.ready["people"]
         self._numbers = count()
         networks = {"activitypub": {}, "nostr": {"relays": [self.relay.ready["url"]]}}
-        self.daemon = run.enter(Daemon(run.folder / "daemon", adapters=networks, **settings))
+        accounts = [f"activitypub:{actor}" for actor in self.actors] if listed else []
+        self.daemon = run.enter(Daemon(run.folder / "daemon", adapters=networks, accounts=accounts))
 
     def marks(self, size: int) -> list[str]:
         return [f"m{next(self._numbers)}" for _ in range(size)]
