@@ -177,7 +177,8 @@ class Daemon:
         tasks: list[asyncio.Task[Any]] = []
         try:
             await self.open()
-            runner = web.AppRunner(webapp.build(self.core, lambda: self.ready), access_log=None, shutdown_timeout=2.0)
+            app, log = webapp.build(self.core, lambda: self.ready), webapp.server_log(self.core)
+            runner = web.AppRunner(app, access_log=None, logger=log, shutdown_timeout=2.0)
             await runner.setup()
             listen = self.settings.listen
             try:

@@ -1,6 +1,7 @@
 """Reading other servers: documents, keys of actors, WebFinger. The instance actor signs every fetch."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -38,8 +39,8 @@ MAX_WAITING = 512
 MAX_WAITING_AT_HOST = 64
 """Those of them that may be for one host."""
 REFETCH_AFTER = 60.0
-"""Seconds between two looks at one actor for one key that we do not find to fit."""
-_MAX_REFETCHED = 10_000
+"""Seconds for which a look at an actor counts, while no key that it found has fitted."""
+_MAX_LOOKS = 1000
 _TRANSIENT = frozenset({408, 421, 425, 429})
 _ACCEPT = f"{AS2_TYPE}, {LD_TYPE}"
 
@@ -72,7 +73,7 @@ class Client:
         self._waiting = 0
         self._gates: dict[str, _Gate] = {}
         self._running: dict[str, asyncio.Task[dict[str, str] | None]] = {}
-        self._refetched: dict[str, float] = {}
+        self._looks: OrderedDict[str, tuple[float, dict[str, str] | None]] = OrderedDict()
 
     async def document(self, url: str) -> Found | None:
         """The AS2 document at `url`; None when there is none for us. Raises Unreachable."""
@@ -116,31 +117,24 @@ class Client:
         return await self._host.read(tables.keys_of(actor))
 
     async def keys(self, actor: str) -> Mapping[str, str] | None:
-        """The keys of an actor, read at the actor; None when nobody is there. Raises Unreachable."""
+        """The keys of an actor, as read there within the last REFETCH_AFTER seconds; None when nobody is there.
+
+        They are not kept: whoever finds that one of them fits calls `keep_keys`. Raises Unreachable, which is no look.
+        """
+        at, found = self._looks.get(actor, (0.0, None))
+        if actor in self._looks and 0 <= self._host.now() - at < REFETCH_AFTER:
+            return found
         task = self._running.get(actor)
         if task is None:
-            task = asyncio.create_task(self._fetch_keys(actor))
+            task = asyncio.create_task(self._look(actor))
             self._running[actor] = task
-            task.add_done_callback(lambda done: self._fetched(actor, done))
+            task.add_done_callback(lambda done: self._looked(actor, done))
         return await asyncio.shield(task)
 
-    def may_refetch(self, actor: str) -> bool:
-        """Whether it is time to look at this actor for a key again, or somebody looks already; counts as a look."""
-        if actor in self._running:
-            return True
-        now = self._host.now()
-        last = self._refetched.pop(actor, None)
-        if last is not None and 0 <= now - last < REFETCH_AFTER:
-            self._refetched[actor] = last
-            return False
-        if len(self._refetched) >= _MAX_REFETCHED:
-            self._refetched.pop(next(iter(self._refetched)))
-        self._refetched[actor] = now
-        return True
-
-    def forget_look(self, actor: str) -> None:
-        """A look that got no answer does not count."""
-        self._refetched.pop(actor, None)
+    async def keep_keys(self, actor: str, keys: Mapping[str, str]) -> None:
+        """Remember keys that were read at the actor: one of them was proved to be in use, or the actor is wanted."""
+        await self._host.write(tables.keep_keys(actor, keys, self._host.now()))
+        self._looks.pop(actor, None)
 
     async def account(self, url: str) -> Account | None:
         """The account of an actor, with the handle that both WebFinger and the actor confirm.
@@ -154,7 +148,7 @@ class Client:
             account = account_of(found.document)
         except Malformed:
             return None
-        await self._keep_keys(account.ref.id, found.document)
+        await self.keep_keys(account.ref.id, keys_in(found.document, account.ref.id))
         handle = await self._handle(account)
         return replace(account, handle=handle)
 
@@ -240,22 +234,20 @@ class Client:
             if not gate.waiting:
                 self._gates.pop(server, None)
 
-    def _fetched(self, actor: str, task: asyncio.Task[dict[str, str] | None]) -> None:
+    def _looked(self, actor: str, task: asyncio.Task[dict[str, str] | None]) -> None:
         self._running.pop(actor, None)
-        if not task.cancelled():
-            # Whoever waited may be gone: an error nobody collects is no news.
-            task.exception()
+        # Whoever waited may be gone: an error nobody collects is no news.
+        if not task.cancelled() and task.exception() is None:
+            self._looks[actor] = self._host.now(), task.result()
+            self._looks.move_to_end(actor)
+            if len(self._looks) > _MAX_LOOKS:
+                self._looks.popitem(last=False)
 
-    async def _fetch_keys(self, actor: str) -> dict[str, str] | None:
+    async def _look(self, actor: str) -> dict[str, str] | None:
         found = await self.document(actor)
         if found is None or ident(found.document) != actor or not same_origin(actor, found.url):
             return None
-        return await self._keep_keys(actor, found.document)
-
-    async def _keep_keys(self, actor: str, document: Object) -> dict[str, str]:
-        keys = keys_in(document, actor)
-        await self._host.write(tables.keep_keys(actor, keys, self._host.now()))
-        return keys
+        return keys_in(found.document, actor)
 
 
 def keys_in(document: Object, actor: str) -> dict[str, str]:

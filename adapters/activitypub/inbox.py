@@ -95,28 +95,18 @@ class Inbox:
     async def _verify(self, claim: Claim, source: Object, actor: str) -> None:
         """Raises BadSignature, Refused, Dropped, Unreachable."""
         known = await self._client.known_keys(actor)
-        if known is None:
-            # Nobody's absence, or what nobody asked for, is no reason to go and look.
-            if wanted.is_farewell(source, actor):
-                raise Dropped("unknown_actor_gone")
-            if not wanted.is_wanted(source, actor, self._host.heard(), self._urls):
-                raise Dropped("unwanted")
-            known = await self._client.keys(actor)
-        elif _fits(claim, known):
+        if known is not None and _fits(claim, known):
             return
-        elif not wanted.is_wanted(source, actor, self._host.heard(), self._urls):
+        # Nobody's absence, or what nobody asked for, is no reason to go and look.
+        if known is None and wanted.is_farewell(source, actor):
+            raise Dropped("unknown_actor_gone")
+        if not wanted.is_wanted(source, actor, self._host.heard(), self._urls):
             raise Dropped("unwanted")
-        elif not self._client.may_refetch(actor):
-            raise BadSignature("mismatch")
-        else:
-            try:
-                known = await self._client.keys(actor)
-            except Unreachable:
-                self._client.forget_look(actor)
-                raise
-        if known is None or claim.key_id not in known:
+        found = await self._client.keys(actor)
+        if found is None or claim.key_id not in found:
             raise Refused(401, "unknown_key")
-        check_key(claim, public_key(known[claim.key_id]))
+        check_key(claim, public_key(found[claim.key_id]))
+        await self._client.keep_keys(actor, found)
 
     async def _keep(self, source: Object, actor: str, body: bytes) -> None:
         if not wanted.is_wanted(source, actor, self._host.heard(), self._urls):

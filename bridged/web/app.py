@@ -1,11 +1,14 @@
 """The aiohttp application: every adapter's routes beside our own, and the rules that hold for all of them."""
 
+import logging
 import math
 import re
 import time
 from collections.abc import Awaitable, Callable, Iterable
 
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
+from aiohttp.web_protocol import RequestPayloadError
 
 from bridged import __version__
 from bridged.adapter import Busy
@@ -96,6 +99,25 @@ async def _outermost(request: web.Request, handler: Handler) -> web.StreamRespon
         return _plain(request, 500, "Something went wrong here; it is logged.")
     core.log.debug("request", **facts(response.status))
     return response
+
+
+def server_log(core: Core) -> logging.Logger:
+    """Where aiohttp reports what went wrong below the handlers.
+
+    Requests that are no HTTP are counted and not reported: a line each, with a traceback, would be a stranger's to fill
+    the disk with.
+    """
+
+    def ours(record: logging.LogRecord) -> bool:
+        failed = record.exc_info[1] if record.exc_info else None
+        if not isinstance(failed, HttpProcessingError | RequestPayloadError):
+            return True
+        core.metrics.refused.labels("web", "bad_http").inc()
+        return False
+
+    log = logging.getLogger("bridged.web")
+    log.filters[:] = [ours]
+    return log
 
 
 def _plain(request: web.Request, status: int, text: str, headers: dict[str, str] | None = None) -> web.Response:

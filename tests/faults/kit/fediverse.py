@@ -108,10 +108,10 @@ class Peer:
     def base(self) -> str:
         return f"http://{self.host}"
 
-    def actor(self, name: str = "alice") -> "Actor":
-        """The actor of this name, made when first asked for."""
+    def actor(self, name: str = "alice", key: RsaKey | None = None) -> "Actor":
+        """The actor of this name, made when first asked for; crowds may share a key, since making them is slow."""
         if name not in self.actors:
-            self.actors[name] = Actor(self, name)
+            self.actors[name] = Actor(self, name, key or rsa_key(name))
         return self.actors[name]
 
     def posts(self, type: str = "", *, accepted: bool = True) -> list[Got]:
@@ -183,12 +183,11 @@ class Peer:
 class Actor:
     """Somebody on a peer, with an RSA key. Makes activities under fresh ids, serves her notes, signs requests."""
 
-    def __init__(self, peer: Peer, name: str) -> None:
-        self.peer, self.name = peer, name
+    def __init__(self, peer: Peer, name: str, key: RsaKey) -> None:
+        self.peer, self.name, self.key = peer, name, key
         self.id = f"{peer.base}/users/{name}"
         self.inbox = f"{self.id}/inbox"
         self.followers = f"{self.id}/followers"
-        self.key: RsaKey = rsa_key(name)
         self.key_id = f"{self.id}#main-key"
         self.number = 0
         self.show()
