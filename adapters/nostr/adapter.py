@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
-from functools import partial
 from pathlib import Path
 from typing import ClassVar, Final
 from urllib.parse import urlsplit, urlunsplit
@@ -72,7 +71,7 @@ class Nostr:
         self._home = Home(host.site.domain, own, configured, config.edits)
         self._pen = Pen(host.keys, own, (*((LOCAL,) if own else ()), *configured), config.pow)
         self._bot = ""
-        self._intake = Intake(host, lambda: (self._pen.secret(_BOT), self._bot_key()), self.account)
+        self._intake = Intake(host, self._bot_key, lambda: self._pen.secret(_BOT), self.account)
         self._pool = Pool(
             configured,
             host,
@@ -83,7 +82,7 @@ class Nostr:
             outbox=config.outbox.max_relays,
         )
         self._names = nip05.Names(host, self._home.public_relays)
-        self._relay = Relay(host, config.relay, own, self.wants, self.accept) if own else None
+        self._relay = Relay(host, config.relay, own, self.wants, self.admit) if own else None
 
     async def start(self) -> None:
         """Everything is derived: there is nothing to load."""
@@ -218,10 +217,10 @@ class Nostr:
         """Whether a verified event is one of those the bridge listens for."""
         return plan.wanted(event, self._host.heard(), self._bot_key())
 
-    async def accept(self, event: Event) -> None:
-        """Take a verified event from a client of the embedded relay: kept there and handed in, or neither.
+    async def admit(self, event: Event) -> Envelope:
+        """What to hand in of a verified event from a client of the embedded relay.
 
-        Raises Rejected, with the message for the client, and Busy.
+        Raises Rejected, with the message for the client.
         """
         now = self._host.now()
         try:
@@ -230,13 +229,9 @@ class Nostr:
         except Malformed as bad:
             self._host.dropped(bad.reason)
             raise Rejected(f"invalid: {bad.reason}") from None
-        relay = self._relay
-        if self.wants(event):
+        if event.kind in relays.LISTS and self.wants(event):
             await self._pool.lists.note([event])
-        await self._host.receive(
-            envelope,
-            also=None if relay is None else partial(_take, relay, event),
-        )
+        return envelope
 
     async def check(self) -> Sequence[Finding]:
         """Every relay, the bot's NIP-05 name as the world sees it, and the clock against the relays'."""
@@ -335,10 +330,6 @@ def _profile_of(pubkey: str) -> Filter:
 def _account_of(pubkey: str) -> Filter:
     # no limit: relays that keep old versions would fill it with those of one kind
     return Filter(authors=frozenset({pubkey}), kinds=frozenset({0, IDENTITIES}) | relays.LISTS)
-
-
-def _take(relay: Relay, event: Event, tx: Tx) -> None:
-    relay.take(tx, event)
 
 
 def _relay_address(base_url: str, path: str) -> str:

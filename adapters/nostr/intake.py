@@ -29,14 +29,19 @@ MAX_ANSWER: Final = 64 * 1024
 class Intake:
     """`run` in a task of its own.
 
-    bot      the secret key and the public key (hex) of the bot
+    bot      the public key (hex) of the bot
+    secret   its secret key, for what is sealed for it
     account  the account as its home shows it now. Raises Unreachable
     """
 
     def __init__(
-        self, host: Host, bot: Callable[[], tuple[bytes, str]], account: Callable[[Ref], Awaitable[Account | None]]
+        self,
+        host: Host,
+        bot: Callable[[], str],
+        secret: Callable[[], bytes],
+        account: Callable[[Ref], Awaitable[Account | None]],
     ) -> None:
-        self._host, self._bot, self._account = host, bot, account
+        self._host, self._bot, self._secret, self._account = host, bot, secret, account
         self._waiting: asyncio.Queue[tuple[Event, str]] = asyncio.Queue(WAITING)
         self._wallets: OrderedDict[str, tuple[str, float]] = OrderedDict()
 
@@ -68,12 +73,12 @@ class Intake:
         return replace(envelope_of(event, channel, now), signer=ids.account_ref(receipt.zapper))
 
     def _envelope(self, event: Event, channel: str, now: float) -> Envelope:
-        secret, bot = self._bot()
+        bot = self._bot()
         envelope = envelope_of(event, channel, now)
         if not messages.is_for(event, bot):
             return envelope
         try:
-            return replace(envelope, signer=messages.message_of(event, secret, bot).actor)
+            return replace(envelope, signer=messages.message_of(event, self._secret(), bot).actor)
         except BadEvent as bad:
             raise Malformed(bad.reason) from None
 

@@ -12,13 +12,14 @@ from adapters.nostr import signing
 from adapters.nostr.config import RelayConfig
 from adapters.nostr.event import VANISH, Event, is_ephemeral, parse_event, to_json
 from adapters.nostr.filters import Filter
-from adapters.nostr.relay import limits, policy, query, quota, storage
+from adapters.nostr.relay import bulk, limits, policy, query, quota, storage
 from adapters.nostr.relay.live import Live
 from adapters.nostr.relay.query import Reader
 from adapters.nostr.relay.session import Session
 from adapters.nostr.relay.storage import State
 from adapters.nostr.relay.syncing import Records
-from bridged.api import HOME, Host, Ref, Rejected, Tx
+from adapters.nostr.relay.together import Together
+from bridged.api import HOME, Envelope, Host, Ref, Rejected, Tx
 
 T = TypeVar("T")
 _CORS: Final = {
@@ -33,8 +34,8 @@ _READS: Final = 3
 class Relay:
     """Holds what the bridge says on Nostr, and takes posts of bridged accounts, answers and messages to ghosts.
 
-    `url` is its public address. `wants` says whether the bridge listens for a verified event. `accept` hands one
-    in and stores it here in the same transaction; it raises Rejected, with a message for the client, and Busy.
+    `url` is its public address. `wants` says whether the bridge listens for a verified event. `admit` makes of one
+    what is handed in, in the transaction that stores it here; it raises Rejected, with a message for the client.
     """
 
     def __init__(
@@ -43,12 +44,13 @@ class Relay:
         config: RelayConfig,
         url: str,
         wants: Callable[[Event], bool],
-        accept: Callable[[Event], Awaitable[None]],
+        admit: Callable[[Event], Awaitable[Envelope]],
     ) -> None:
         self.live, self.records = Live(self.searchable), Records()
         self._host, self._config, self._url = host, config, url
         self._bot = _bot(host)
-        self._wants, self._accept = wants, accept
+        self._wants, self._admitted = wants, admit
+        self._together = Together(host, self)
         self._door = limits.Door()
         self._reads = asyncio.Semaphore(_READS)
         self._sessions: set[Session] = set()
@@ -81,6 +83,14 @@ class Relay:
             quota.charge(tx, event, len(to_json(event)), self._host.now(), self._config.strangers)
         return kept
 
+    def states(self, tx: Tx, several: Sequence[Event]) -> dict[str, State]:
+        return bulk.states(tx, several)
+
+    def keep(self, tx: Tx, several: Sequence[Event]) -> None:
+        """The same for many plain events of bridged people."""
+        for event in bulk.store(tx, several, self._host.now()):
+            tx.on_commit(partial(self.live.publish, event, to_json(event)))
+
     def query(self, tx: Tx, filters: Sequence[Filter], limit: int) -> list[Event]:
         """The newest `limit` events that meet any of the filters, each held to its own limit."""
         found = query.find(tx, filters, self._host.now(), min(limit, query.MAX_LIMIT))[:limit]
@@ -106,6 +116,8 @@ class Relay:
             self.live.publish(event, to_json(event))
             return True, ""
         wanted = not protected and self._wants(event)
+        if wanted and bulk.is_plain(event) and policy.is_bridged(event.pubkey, heard):
+            return await self._take_with_others(event)
 
         def unit(tx: Tx) -> State | None:
             state = storage.state(tx, event)
@@ -113,17 +125,25 @@ class Relay:
                 return state
             return state if policy.permitted(tx, event, heard, self._bot, wanted) else None
 
-        match await self._read(unit):
-            case None:
-                return self._refused("relay_restricted", policy.RESTRICTED)
-            case State.HELD:
-                return True, "duplicate: held already"
-            case State.OLDER:
-                return True, "duplicate: a newer version is held"
-            case State.DELETED:
-                return self._refused("relay_deleted", "blocked: its author has deleted it")
-            case State.NEW:
-                return await self._admit(event, policy.is_bridged(event.pubkey, heard), protected)
+        state = await self._read(unit)
+        if state is None:
+            return self._refused("relay_restricted", policy.RESTRICTED)
+        if state is not State.NEW:
+            return self._known(state)
+        return await self._admit(event, policy.is_bridged(event.pubkey, heard), protected)
+
+    async def _take_with_others(self, event: Event) -> tuple[bool, str]:
+        try:
+            envelope = await self._admitted(event)
+        except Rejected as rejected:
+            return False, rejected.why
+        state = await self._together.take(event, envelope)
+        return (True, "") if state is State.NEW else self._known(state)
+
+    def _known(self, state: State) -> tuple[bool, str]:
+        if state is State.DELETED:
+            return self._refused("relay_deleted", "blocked: its author has deleted it")
+        return True, "duplicate: held already" if state is State.HELD else "duplicate: a newer version is held"
 
     async def _admit(self, event: Event, bridged: bool, protected: bool) -> tuple[bool, str]:
         """What is new and permitted goes to the bridge; what is protected stays here (NIP-70)."""
@@ -134,9 +154,10 @@ class Relay:
             await self._host.write(partial(_take, self, event))
             return True, ""
         try:
-            await self._accept(event)
+            envelope = await self._admitted(event)
         except Rejected as rejected:
             return False, rejected.why
+        await self._host.receive(envelope, also=partial(_take, self, event))
         return True, ""
 
     async def close(self) -> None:

@@ -36,6 +36,13 @@ _WORD: Final = regex.compile(rf"[{_UNSPACED}]|[[\w\p{{M}}]--[{_UNSPACED}]]+", re
 _EXTENSION: Final = regex.compile(r"[a-z_]+:(?!//)\S+")
 
 
+_INSERT_TEXTS: Final = sa.insert(texts)
+_INSERT_WORDS: Final = sa.insert(words)
+_NUMBERS: Final = sa.select(texts.c.event_id, texts.c.seq).where(
+    texts.c.event_id.in_(sa.bindparam("ids", expanding=True))
+)
+
+
 class _Executes(Protocol):
     def execute(self, statement: Any, parameters: Any = None) -> Any: ...
 
@@ -55,14 +62,20 @@ def words_in(question: str) -> frozenset[str]:
     return frozenset(_words(_spoken(question), _MAX_ASKED))
 
 
-def index(tx: _Executes, event: Event) -> None:
-    """Make an event that has just been stored findable."""
-    found = words_of(event)
+def index(tx: _Executes, *several: Event) -> None:
+    """Make events that have just been stored findable."""
+    found = [(event, said) for event in several if (said := words_of(event))]
     if not found:
         return
-    seq: int = tx.execute(sa.insert(texts).values(event_id=event.id).returning(texts.c.seq)).scalar_one()
-    rows = [{"word": word, "created_at": event.created_at, "seq": seq} for word in sorted(found)]
-    tx.execute(sa.insert(words), rows)
+    tx.execute(_INSERT_TEXTS, [{"event_id": event.id} for event, _ in found])
+    numbers = dict(tx.execute(_NUMBERS, {"ids": [event.id for event, _ in found]}).all())
+    rows = [
+        {"word": word, "created_at": event.created_at, "seq": numbers[event.id]}
+        for event, said in found
+        for word in said
+    ]
+    # in the order of the index: neighbours are put in together
+    tx.execute(_INSERT_WORDS, sorted(rows, key=lambda row: (row["word"], row["created_at"], row["seq"])))
 
 
 def forget(tx: _Executes, event_ids: Iterable[str]) -> None:

@@ -77,7 +77,7 @@ def store(tx: Tx, event: Event, now: float) -> bool:
 
     Ephemeral events are never kept.
     """
-    _sweep(tx, now)
+    sweep(tx, now)
     if is_ephemeral(event.kind) or state(tx, event) is not State.NEW:
         return False
     place = address(event)
@@ -95,13 +95,13 @@ def store(tx: Tx, event: Event, now: float) -> bool:
             body=to_json(event),
         )
     )
-    keys = {key(tag[0], tag[1]) for tag in event.tags if len(tag) > 1 and len(tag[0]) == 1 and tag[0].isascii()}
+    keys = tag_keys(event)
     if keys:
         tx.execute(
             sa.insert(tags),
             [
                 {"key": each, "kind": event.kind, "created_at": event.created_at, "event_id": event.id}
-                for each in sorted(keys)
+                for each in keys
             ],
         )
     search.index(tx, event)
@@ -110,6 +110,11 @@ def store(tx: Tx, event: Event, now: float) -> bool:
     elif event.kind == VANISH:
         _vanish(tx, event)
     return True
+
+
+def tag_keys(event: Event) -> list[bytes]:
+    """What the event's single-letter tags are found by."""
+    return sorted({key(tag[0], tag[1]) for tag in event.tags if len(tag) > 1 and len(tag[0]) == 1 and tag[0].isascii()})
 
 
 def forget(tx: Tx, event_ids: Sequence[str]) -> None:
@@ -191,6 +196,7 @@ def _vanish(tx: Tx, event: Event) -> None:
             forget(tx, page)
 
 
-def _sweep(tx: Tx, now: float) -> None:
+def sweep(tx: Tx, now: float) -> None:
+    """Throws some of what has expired away."""
     expired = sa.select(events.c.id).where(events.c.expires <= int(now)).limit(_SWEEP)
     forget(tx, tx.execute(expired).scalars().all())

@@ -33,7 +33,7 @@ class Scene:
         self.host.http = self.http
         self.asked: list[Ref] = []
         self.detail = {"lud16": "bob@pay.test"}
-        self.intake = Intake(self.host, lambda: (BOT, BOT_KEY), self.account)
+        self.intake = Intake(self.host, lambda: BOT_KEY, lambda: BOT, self.account)
         self.pays(WALLET_KEY)
 
     def pays(self, key: str) -> None:
@@ -94,7 +94,7 @@ async def test_nothing_is_concluded_when_the_profile_cannot_be_had(scene: Scene)
     async def nobody(_: Ref) -> Account | None:
         raise Unreachable("no relay answers")
 
-    intake = Intake(scene.host, lambda: (BOT, BOT_KEY), nobody)
+    intake = Intake(scene.host, lambda: BOT_KEY, lambda: BOT, nobody)
     with pytest.raises(Malformed, match="zap_signer"):
         await intake.admitted(receipt(), RELAY, float(NOW))
 
