@@ -9,6 +9,8 @@ from bridged.store.engine import Tx
 from bridged.store.schema import ledger
 from bridged.store.sql import clean
 
+_INSERT = ledger.insert()
+
 
 def write(
     tx: Tx,
@@ -24,17 +26,18 @@ def write(
 ) -> None:
     """`step` is heard, carried, copied, lost, dropped, sent, retry, dead or cancelled."""
     tx.execute(
-        ledger.insert().values(
-            at=now,
-            step=step,
-            network=origin.network,
-            origin=origin.id,
-            actor=actor.id if actor else "",
-            to=to,
-            endpoint=endpoint,
-            ref=ref.id if ref else "",
-            reason=clean(reason[:500]),
-        )
+        _INSERT,
+        {
+            "at": now,
+            "step": step,
+            "network": origin.network,
+            "origin": origin.id,
+            "actor": actor.id if actor else "",
+            "to": to,
+            "endpoint": endpoint,
+            "ref": ref.id if ref else "",
+            "reason": clean(reason[:500]),
+        },
     )
 
 

@@ -1,6 +1,7 @@
 """Statements that SQLite and PostgreSQL both take."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -11,21 +12,35 @@ from bridged.model import NOTHING
 from bridged.store.engine import Tx
 
 
-def _insert(tx: Tx, table: Table) -> Any:
-    return sqlite.insert(table) if tx.conn.dialect.name == "sqlite" else postgresql.insert(table)
+@cache
+def _insert(dialect: str, table: Table) -> Any:
+    return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
+
+
+# kept: putting a statement together takes longer than running it
+
+
+@cache
+def _insert_new(dialect: str, table: Table) -> Any:
+    return _insert(dialect, table).on_conflict_do_nothing()
+
+
+@cache
+def _upsert(dialect: str, table: Table, columns: frozenset[str]) -> Any:
+    keys = [c.name for c in table.primary_key]
+    statement = _insert(dialect, table)
+    changes = {name: statement.excluded[name] for name in sorted(columns.difference(keys))}
+    return statement.on_conflict_do_update(index_elements=keys, set_=changes)
 
 
 def insert_new(tx: Tx, table: Table, **values: Any) -> bool:
     """Inserts a row unless one of the same key exists; says whether it did."""
-    return tx.execute(_insert(tx, table).values(**values).on_conflict_do_nothing()).rowcount == 1
+    return tx.execute(_insert_new(tx.conn.dialect.name, table), values).rowcount == 1
 
 
 def upsert(tx: Tx, table: Table, **values: Any) -> None:
     """Inserts a row, or brings the row of the same primary key up to date."""
-    keys = [c.name for c in table.primary_key]
-    changes = {k: v for k, v in values.items() if k not in keys}
-    statement = _insert(tx, table).values(**values)
-    tx.execute(statement.on_conflict_do_update(index_elements=keys, set_=changes))
+    tx.execute(_upsert(tx.conn.dialect.name, table, frozenset(values)), values)
 
 
 def pack(value: object) -> bytes:
