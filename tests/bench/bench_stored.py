@@ -21,7 +21,7 @@ POSTS = 60
 
 
 def bench(run: Run) -> Iterator[Figure]:
-    few, many = run.size(10_000, 2_000), run.size(1_000_000, 20_000)
+    few, many = run.size(10_000, 400), run.size(1_000_000, 4_000)
     posts = run.size(POSTS, 10)
     costs = asyncio.run(_costs(run.folder, few, many, posts))
     for name, (small, large) in costs.items():

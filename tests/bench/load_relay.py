@@ -1,4 +1,4 @@
-"""A process with clients of a relay: each publishes its share of a file of events, a few at a time, and waits for OK."""
+"""A process with clients of a relay: each publishes its share of a file of events, a few at a time."""
 
 import asyncio
 import json
@@ -20,20 +20,13 @@ async def _publish(http: aiohttp.ClientSession, url: str, bodies: list[bytes], g
     async with http.ws_connect(url, autoping=True) as socket:
         await go.wait()
         frames = [f'["EVENT",{body.decode()}]' for body in bodies]
-        waiting = 0
-        for frame in frames:
-            await socket.send_str(frame)
-            waiting += 1
-            while waiting >= AHEAD:
+        for number in range(len(frames) + AHEAD):
+            if number < len(frames):
+                await socket.send_str(frames[number])
+            if number >= AHEAD - 1 and number - AHEAD + 1 < len(frames):
                 ok = await _ok(socket)
-                waiting -= 1
                 accepted += ok[2]
                 why = why or ("" if ok[2] else str(ok))
-        while waiting:
-            ok = await _ok(socket)
-            waiting -= 1
-            accepted += ok[2]
-            why = why or ("" if ok[2] else str(ok))
     return accepted, why
 
 
@@ -45,7 +38,7 @@ async def _ok(socket: aiohttp.ClientWebSocketResponse) -> list[Any]:
 
 
 async def _handle(url: str, file: str, clients: int) -> dict[str, Any]:
-    bodies = Path(file).read_bytes().splitlines()
+    bodies = _lines(file)
     go = asyncio.Event()
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
         tasks = [asyncio.create_task(_publish(http, url, bodies[n::clients], go)) for n in range(clients)]
@@ -55,6 +48,10 @@ async def _handle(url: str, file: str, clients: int) -> dict[str, Any]:
         answers = await asyncio.gather(*tasks)
         took = time.perf_counter() - began
     return {"seconds": took, "accepted": sum(a for a, _ in answers), "why": next((w for _, w in answers if w), "")}
+
+
+def _lines(file: str) -> list[bytes]:
+    return Path(file).read_bytes().splitlines()
 
 
 if __name__ == "__main__":

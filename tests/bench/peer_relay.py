@@ -1,6 +1,6 @@
 """A process that is several relays: it answers questions with nothing, and sends a file of events when told to.
 
-Each of `relays` addresses sends an equal share of the events, to whoever asks there for the posts of many people.
+Each of its addresses sends an equal share of the events, to whoever asks there for the posts of people.
 """
 
 import asyncio
@@ -10,8 +10,9 @@ from typing import Any
 
 from websockets.asyncio.server import ServerConnection, serve
 
-from tests.bench.child import answer, options
+from tests.bench.child import answer
 
+_more = asyncio.Condition()
 _asked: dict[str, tuple[ServerConnection, str]] = {}
 """Path -> where to send events to."""
 
@@ -22,7 +23,9 @@ async def _serve(socket: ServerConnection) -> None:
         frame: list[Any] = json.loads(text)
         if frame[0] == "REQ":
             if any("authors" in f and 1 in f.get("kinds", ()) and "limit" not in f for f in frame[2:]):
-                _asked[path] = socket, frame[1]
+                async with _more:
+                    _asked[path] = socket, frame[1]
+                    _more.notify_all()
             await socket.send(json.dumps(["EOSE", frame[1]]))
 
 
@@ -34,17 +37,21 @@ async def _send(socket: ServerConnection, name: str, bodies: list[bytes]) -> Non
 
 async def _handle(count: int, file: str = "") -> dict[str, Any]:
     """Waits for `count` askers; with a file, sends it and says when all of it is out."""
-    while len(_asked) < count:
-        await asyncio.sleep(0.01)
+    async with _more:
+        await _more.wait_for(lambda: len(_asked) >= count)
     if file:
-        bodies = Path(file).read_bytes().splitlines()
+        bodies = _lines(file)
         shares = [bodies[n::count] for n in range(count)]
         await asyncio.gather(*(_send(*to, share) for to, share in zip(_asked.values(), shares, strict=True)))
     return {}
 
 
+def _lines(file: str) -> list[bytes]:
+    return Path(file).read_bytes().splitlines()
+
+
 async def main() -> None:
-    async with serve(_serve, "127.0.0.1", options()["port"], compression=None) as server:
+    async with serve(_serve, "127.0.0.1", 0, compression=None) as server:
         await answer({"port": server.sockets[0].getsockname()[1]}, _handle)
 
 

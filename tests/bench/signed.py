@@ -3,46 +3,38 @@
 import hashlib
 import time
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from adapters.nostr import signing
 from adapters.nostr.event import Event, sign, to_json
 
 AUTHORS = 50
-_WORDS = "what people write on a day like this one is never quite the same as yesterday but words come again".split()
+_WORDS = ("rain", "trains", "what", "people", "write", "on", "a", "day", "like", "this", "is", "never", "the", "same")
 
 
 def secret(number: int) -> bytes:
     return hashlib.sha256(f"bench author {number}".encode()).digest()
 
 
+@cache
 def authors() -> list[str]:
     """Their public keys."""
     return [signing.public_key(secret(number)).hex() for number in range(AUTHORS)]
 
 
 def notes(count: int, round_: int = 0) -> list[Event]:
-    """Notes of AUTHORS people as clients write them: two lines of text, a hashtag, an answer's tags in every second."""
-    now = int(time.time())
+    """Notes of all authors as clients write them: a line of text with a hashtag, every second one an answer."""
+    now, keys = int(time.time()), authors()
     made: list[Event] = []
     for number in range(count):
         words = " ".join(_WORDS[(number * 7 + step * 3) % len(_WORDS)] for step in range(18))
-        tags = [("t", "bench"), ("client", "bench")]
+        tags: list[tuple[str, ...]] = [("t", "bench"), ("client", "bench")]
         if number % 2:
             root = hashlib.sha256(f"{round_} {number // 100}".encode()).hexdigest()
-            tags += [("e", root, "", "root"), ("p", authors_key(number + 1))]
+            tags += [("e", root, "", "root"), ("p", keys[(number + 1) % AUTHORS])]
         made.append(sign(secret(number % AUTHORS), 1, now, tags, f"{words} {round_} {number} #bench"))
     return made
-
-
-_keys: dict[int, str] = {}
-
-
-def authors_key(number: int) -> str:
-    number %= AUTHORS
-    if number not in _keys:
-        _keys[number] = signing.public_key(secret(number)).hex()
-    return _keys[number]
 
 
 def write(path: Path, events: Sequence[Event]) -> Path:

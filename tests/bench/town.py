@@ -22,9 +22,9 @@ from bridged.testing import Harness, ScriptedHttp
 
 PUBLIC = "https://www.w3.org/ns/activitystreams#Public"
 HOST = "https://social.example"
-PEOPLE = 20
+PEOPLE = 10
 """On each side; everybody is followed by two from the other."""
-_WORDS = "some words that people use every day and others they use once in a while about rain and trains".split()
+_WORDS = ("some", "words", "people", "use", "every", "day", "and", "others", "once", "in", "while", "about", "rain")
 
 _REFERS = {"outbox": [("copy", "copies")], "nostr_words": [("seq", "nostr_texts")]}
 """Columns with the number of a row in another table, which comes before theirs by name."""
@@ -127,7 +127,8 @@ class Town:
 
 
 def harness(folder: Path, store: str) -> Harness:
-    return Harness([ActivityPub, Nostr], data_dir=folder, store=store, http=Outside())
+    adapters: Any = [ActivityPub, Nostr]
+    return Harness(adapters, data_dir=folder, store=store, http=Outside())
 
 
 class Copier:

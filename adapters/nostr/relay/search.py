@@ -14,8 +14,8 @@ import regex
 import sqlalchemy as sa
 
 from adapters.nostr import plan
-from adapters.nostr.event import Event, tag_values
-from adapters.nostr.relay.tables import texts, words
+from adapters.nostr.event import Event, parse_event, tag_values
+from adapters.nostr.relay.tables import events, texts, words
 
 WINDOW: Final = 5_000
 MAX_SEARCHES: Final = 2
@@ -40,6 +40,11 @@ _INSERT_TEXTS: Final = sa.insert(texts)
 _INSERT_WORDS: Final = sa.insert(words)
 _NUMBERS: Final = sa.select(texts.c.event_id, texts.c.seq).where(
     texts.c.event_id.in_(sa.bindparam("ids", expanding=True))
+)
+_DELETE_WORDS: Final = sa.delete(words).where(
+    words.c.word == sa.bindparam("said"),
+    words.c.created_at == sa.bindparam("at"),
+    words.c.seq == sa.bindparam("number"),
 )
 
 
@@ -79,12 +84,22 @@ def index(tx: _Executes, *several: Event) -> None:
 
 
 def forget(tx: _Executes, event_ids: Iterable[str]) -> None:
-    """Of events that are thrown away."""
-    ids = list(event_ids)
-    numbers = tx.execute(sa.select(texts.c.seq).where(texts.c.event_id.in_(ids))).scalars().all()
-    if numbers:
-        tx.execute(sa.delete(words).where(words.c.seq.in_(numbers)))
-        tx.execute(sa.delete(texts).where(texts.c.seq.in_(numbers)))
+    """Of events that are about to be thrown away.
+
+    Their words are found by reading them again, so that the words need no second index, which would be the
+    largest of all. Whoever changes `words_of` has to index anew what is held.
+    """
+    held = sa.select(texts.c.seq, events.c.body).join(events, events.c.id == texts.c.event_id)
+    rows = tx.execute(held.where(texts.c.event_id.in_(list(event_ids)))).all()
+    if not rows:
+        return
+    doomed: list[dict[str, Any]] = []
+    for seq, body in rows:
+        event = parse_event(bytes(body))
+        doomed += [{"said": word, "at": event.created_at, "number": seq} for word in words_of(event)]
+    if doomed:
+        tx.execute(_DELETE_WORDS, doomed)
+    tx.execute(sa.delete(texts).where(texts.c.seq.in_([seq for seq, _ in rows])))
 
 
 def candidates(tx: _Executes, wanted: frozenset[str], times: Iterable[Any]) -> sa.Subquery | None:
