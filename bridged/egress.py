@@ -36,6 +36,7 @@ from bridged.guard import (
     check_url,
     is_address,
 )
+from bridged.websocket import Websocket
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """(name, port) -> its addresses. Raises OSError when there are none to be had."""
@@ -51,6 +52,8 @@ CONNECTIONS = 400
 _DNS_THREADS = 32
 _DIALS = 3
 """Addresses tried, one after the other, for a websocket."""
+_GOODBYE = 2.0
+"""Seconds the other side has to answer the end of a websocket."""
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _OF_ONE_HOST = frozenset({"host"})
@@ -171,16 +174,21 @@ class Egress:
                 options: dict[str, Any] = {"sock": await self._dial(host, target.port or 0)}
                 if target.scheme == "wss":
                     options |= {"ssl": self._tls, "server_hostname": host.rstrip(".")}
-                return await _Connect(
+                opened = await _Connect(
                     str(target),
+                    create_connection=Websocket,
                     additional_headers=_without(headers or {}, _OF_ONE_HOST),
                     user_agent_header=self._user_agent,
                     max_size=max_size,
                     compression=None,
                     proxy=None,
                     open_timeout=None,
+                    close_timeout=_GOODBYE,
                     **options,
                 )
+                assert isinstance(opened, Websocket)
+                opened.on_flood = lambda: self._count("flood")
+                return opened
 
     async def close(self) -> None:
         """Close all HTTP connections. Open websockets stay their owners'."""

@@ -58,7 +58,7 @@ class Subscription:
     """A standing question.
 
     `event` gets what was verified and matches; `skip` may say, before anything is checked, that an event need
-    not be looked at; `end` is told of EOSE (None) and of CLOSED (the message).
+    not be looked at; `end` is told of EOSE (None), once, and of CLOSED (the message).
     """
 
     def __init__(
@@ -70,8 +70,7 @@ class Subscription:
     ) -> None:
         self.filters = tuple(filters)
         self.event, self.end, self.skip = event, end, skip
-        self.authed = False
-        self.refused = False
+        self.authed = self.refused = self.ended = False
 
 
 class Connection:
@@ -248,7 +247,7 @@ class Connection:
                 del self._answers[event_id]
 
     async def _ask(self, name: str, subscription: Subscription) -> None:
-        subscription.authed, subscription.refused = self._authed.is_set(), False
+        subscription.authed, subscription.refused, subscription.ended = self._authed.is_set(), False, False
         await self._send(wire.req(name, subscription.filters))
 
     async def _send(self, text: str) -> None:
@@ -294,9 +293,9 @@ class Connection:
                 await self._take_event(frame)
             case wire.OkFrame():
                 await self._take_ok(frame)
-            case wire.EoseFrame(name):
-                if (subscription := self._subscriptions.get(name)) is not None:
-                    await subscription.end(None)
+            case wire.EoseFrame(name) if (asked := self._subscriptions.get(name)) and not asked.ended:
+                asked.ended = True
+                await asked.end(None)
             case wire.ClosedFrame(name, message):
                 await self._take_closed(name, message)
             case wire.NegFrame(name, message, error):
@@ -313,7 +312,7 @@ class Connection:
                 self._note_noise()
                 if self._noise < _LOUD:
                     self._log.info("nostr_notice", said=message)
-            case None:
+            case wire.EoseFrame() | None:
                 self._note_noise()
 
     async def _take_event(self, frame: wire.EventFrame) -> None:
@@ -359,6 +358,7 @@ class Connection:
     async def _take_closed(self, name: str, message: str) -> None:
         subscription = self._subscriptions.get(name)
         if subscription is None:
+            self._note_noise()
             return
         if wire.prefix(message) == "auth-required" and not subscription.authed:
             if self._authed.is_set():
