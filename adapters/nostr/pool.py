@@ -6,14 +6,16 @@ What a relay says of its limits (NIP-11) is kept.
 
 import asyncio
 import random
+from collections import OrderedDict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Final
 
 from adapters.nostr import nip11, plan, pow, wire
 from adapters.nostr.connection import RATE, Connection, Ended
 from adapters.nostr.event import Event, parse_event
 from adapters.nostr.filters import Filter
+from adapters.nostr.line import Line
 from adapters.nostr.listening import Admit, Hearing, Listener, Seen
 from adapters.nostr.outbox import Outbox
 from adapters.nostr.relaylists import RelayLists
@@ -27,6 +29,8 @@ OUTBOX_TRIES: Final = 4
 """Attempts in a row to listen to a relay that is not configured, before another one takes its place."""
 OUTBOX_RATE: Final = RATE / 5
 """Frames a second of such a relay: there may be many, chosen by strangers."""
+MAX_OTHERS: Final = 100
+"""Relays that are not configured of which anything is kept, a connection or what they are like."""
 _STEADY: Final = 60.0
 """Seconds a connection must have lasted for the waits to start anew."""
 
@@ -69,6 +73,11 @@ class Relay:
         self._one_at_a_time = asyncio.Lock()
         self._questions = asyncio.Semaphore(plan.SIDE)
         self._sloppy, self._syncs = False, True
+        self._line = Line(self._connect)
+
+    def retire(self) -> None:
+        """It is not used again: a connection that is kept for publishing and asking need not be."""
+        self._line.retire()
 
     async def run(self, tries: int | None = None) -> None:
         """Listen until cancelled, connecting again and again; or until `tries` attempts in a row came to nothing."""
@@ -179,25 +188,19 @@ class Relay:
 
     @asynccontextmanager
     async def _lease(self, timeout: float) -> AsyncGenerator[Connection]:
-        """The open connection, or one for this once where none is kept. Raises Retry."""
-        if self._running:
-            try:
-                async with asyncio.timeout(timeout):
-                    await self._connected.wait()
-            except TimeoutError:
-                raise Retry("not connected") from None
-            if self._connection is None:
-                raise Retry("not connected")
-            yield self._connection
+        """The connection that listens, or where none does one that is kept for a while. Raises Retry."""
+        if not self._running:
+            async with self._line.use() as connection:
+                yield connection
             return
-        connection = await self._connect()
-        reading = asyncio.create_task(connection.run())
         try:
-            yield connection
-        finally:
-            reading.cancel()
-            with suppress(asyncio.CancelledError, Ended):
-                await reading
+            async with asyncio.timeout(timeout):
+                await self._connected.wait()
+        except TimeoutError:
+            raise Retry("not connected") from None
+        if self._connection is None:
+            raise Retry("not connected")
+        yield self._connection
 
 
 class Pool:
@@ -224,6 +227,8 @@ class Pool:
         self._shared = Shared(host, authenticate, bot, admit)
         self._asking: set[asyncio.Task[tuple[str, list[Event], bool]]] = set()
         self._relays = {url: Relay(url, self._shared) for url in urls}
+        self._others: OrderedDict[str, Relay] = OrderedDict()
+        """Relays that are not configured, and were published to or asked lately."""
         self._outbox = Outbox(host, self.lists, {*urls, own}, outbox, self._listen, self.query)
 
     @property
@@ -242,7 +247,7 @@ class Pool:
         await Relay(url, self._shared, hearing, ours=False).run(OUTBOX_TRIES)
 
     async def publish(self, url: str, body: bytes, timeout: float = OK_SECONDS) -> Sent:
-        """Raises Retry or Rejected. A relay that is no longer configured is connected to for this once."""
+        """Raises Retry or Rejected. To a relay that is not listened to the connection is kept for a while."""
         return await self._relay(url).publish(body, timeout)
 
     async def query(
@@ -293,10 +298,20 @@ class Pool:
         loop = asyncio.get_running_loop()
         began = loop.time()
         relay = Relay(url, self._shared)
-        _, complete = await relay.query(filters, timeout)
+        try:
+            _, complete = await relay.query(filters, timeout)
+        finally:
+            relay.retire()
         if not complete:
             raise Retry("it did not finish its answer")
         return loop.time() - began
 
     def _relay(self, url: str) -> Relay:
-        return self._relays.get(url) or Relay(url, self._shared, ours=False)
+        if url in self._relays:
+            return self._relays[url]
+        if url not in self._others:
+            self._others[url] = Relay(url, self._shared, ours=False)
+            if len(self._others) > MAX_OTHERS:
+                self._others.popitem(last=False)[1].retire()
+        self._others.move_to_end(url)
+        return self._others[url]
