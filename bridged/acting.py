@@ -56,6 +56,7 @@ from bridged.quotes import Quotes
 from bridged.routing import destinations
 from bridged.store import acts, follows, heirs, identity, inboxes, pins
 from bridged.store.engine import Tx
+from bridged.store.signals import EARS
 from bridged.tell import tell, there_of
 from bridged.threads import FETCHES, Budget, Threads, resolve, roots
 from bridged.words import body_of, people_in, posts_in
@@ -268,7 +269,7 @@ class Acting:
         acts.record(tx, activity, target)
         follows.block(tx, activity.actor, target, activity.ref)
         follows.drop(tx, target, activity.actor)
-        tx.on_commit(self.core.ears.touch)
+        tx.signal(EARS)
 
     async def _again(self, activity: Activity, heard_at: float, channel: str, attempt: int) -> list[Unit]:
         """A post heard before: a newer version of what can be replaced is an edit, all else a repetition."""

@@ -4,6 +4,7 @@ from bridged.core import Core
 from bridged.model import BOT, HOME, Activity, Message, Ref, Text
 from bridged.store import acts
 from bridged.store.engine import Tx
+from bridged.store.signals import OUTBOX
 from bridged.tell import tell
 
 
@@ -18,4 +19,4 @@ def write_to(core: Core, tx: Tx, to: Ref, name: str, text: Text) -> None:
     if acts.copies_of(tx, said, to.network):
         return
     tell(core, tx, Activity(said, BOT, now, Message((to,), text)), to.network, now)
-    tx.on_commit(core.outbox_wake.set)
+    tx.signal(OUTBOX)

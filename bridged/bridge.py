@@ -22,7 +22,8 @@ from bridged.model import HOME, Activity, Message, Ref
 from bridged.retry import GIVE_UP, delay
 from bridged.seams import seam
 from bridged.store import inboxes
-from bridged.store.engine import Tx
+from bridged.store.engine import Lost, Tx
+from bridged.store.signals import OUTBOX
 from bridged.threads import Threads
 from bridged.timed import Timed
 
@@ -80,7 +81,7 @@ class Bridge:
         now = self.core.now()
         busy = frozenset(self._busy)  # before the snapshot: what ends meanwhile must not look new
         sated = [signer.id for signer, count in self._signers.items() if count >= SHARE]
-        rows = await self.core.store.read(lambda tx: inboxes.due(tx, now, min(BATCH, room), busy, sated))
+        rows = await self.core.store.claim(lambda tx: inboxes.claim(tx, now, min(BATCH, room), busy, sated))
         taken = 0
         for row in rows:
             signer = row.envelope.signer
@@ -118,6 +119,8 @@ class Bridge:
         except Busy as e:
             self.core.log.warning("bridge_waits_for_store", why=e.why)
             await asyncio.sleep(1)
+        except Lost as e:
+            self.core.log.warning("bridge_lost_envelope", envelope=row.envelope.id, why=str(e))
         except Exception:
             # one bad envelope must not stop the others; it is tried again, then set aside for a person to see
             self.core.log.exception("bridge_failed", network=row.envelope.network, envelope=row.envelope.id)
@@ -137,8 +140,8 @@ class Bridge:
     async def _settle(self, unit: Callable[[Tx], None]) -> None:
         try:
             await self.core.store.write(unit)
-        except Busy as e:
-            self.core.log.warning("bridge_waits_for_store", why=e.why)
+        except (Busy, Lost) as e:
+            self.core.log.warning("bridge_not_settled", why=str(e))
 
     async def _one(self, row: inboxes.Row) -> None:
         envelope = row.envelope
@@ -177,7 +180,7 @@ class Bridge:
                 # said to the bot alone: once it is answered, its words are nobody's business
                 inboxes.amend(tx, envelope.network, envelope.id, b"")
             seam("bridge.deciding")
-            tx.on_commit(self.core.outbox_wake.set)
+            tx.signal(OUTBOX)
 
         await self.core.store.write(unit)
         seam("bridge.committed")

@@ -16,6 +16,7 @@ from bridged.ghosts import Ghosts
 from bridged.model import BOT, HOME, Activity, Delete, Follow, Ref
 from bridged.store import acts, follows, heirs, identity, ledger
 from bridged.store.engine import Tx
+from bridged.store.signals import EARS, INBOX, OUTBOX
 from bridged.tell import tell
 from bridged.threads import Threads
 
@@ -57,13 +58,15 @@ class Chores:
                     acts.record(tx, follow, ref)
                     follows.put(tx, BOT, ref, follow.ref, "asked", now)
                     tell(core, tx, follow, ref.network, now)
-                    tx.on_commit(core.outbox_wake.set)
+                    tx.signal(OUTBOX)
                 # what was said before nobody pushed to us
                 agenda.order(tx, "recent", ref, core.now())
-                tx.on_commit(core.inbox_wake.set)
+                tx.signal(INBOX)
+                tx.signal(EARS)
 
             await core.store.write(unit)
-        core.ears.touch()
+        else:
+            await core.store.write(lambda tx: tx.signal(EARS))
 
     async def _leave(self, ref: Ref) -> bool:
         """One page of deletes; the farewell once nothing is left."""
@@ -95,7 +98,7 @@ class Chores:
             if identity.standing(tx, ref) != "in":  # else they came back meanwhile, and follow anew
                 follows.forget(tx, ref)
             ledger.write(tx, now, "left", ref, actor=ref)
-            tx.on_commit(core.ears.touch)
+            tx.signal(EARS)
             return True
 
         done = await core.store.write(unit)

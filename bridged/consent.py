@@ -16,6 +16,7 @@ from bridged.core import Core
 from bridged.model import BOT, HOME, Account, Ref
 from bridged.store import identity, inboxes, notices
 from bridged.store.engine import Tx
+from bridged.store.signals import EARS, INBOX
 
 LEFT = "left"
 LISTED = "not-listed"
@@ -71,8 +72,8 @@ def leave(core: Core, tx: Tx, ref: Ref, by: str) -> None:
 
 def _ordered(core: Core, tx: Tx, chore: Chore) -> None:
     order(tx, chore, core.now())
-    tx.on_commit(core.inbox_wake.set)
-    tx.on_commit(core.ears.touch)
+    tx.signal(INBOX)
+    tx.signal(EARS)
 
 
 def keep(core: Core, tx: Tx, account: Account, due_at: float) -> None:
@@ -81,7 +82,7 @@ def keep(core: Core, tx: Tx, account: Account, due_at: float) -> None:
     standing, by = identity.standing(tx, ref), identity.decided_by(tx, ref)
     old = identity.account(tx, ref)
     if old is not None and old.indexable != account.indexable:
-        tx.on_commit(core.ears.touch)
+        tx.signal(EARS)
     identity.save_account(tx, account, core.now(), due_at)
     notices.drop(tx, ref, "gone")
     if account.refuses and standing != "out":
@@ -92,4 +93,4 @@ def keep(core: Core, tx: Tx, account: Account, due_at: float) -> None:
     elif not account.refuses and standing == "out" and by in identity.UNDONE:
         identity.forget_standing(tx, ref)
         notices.drop(tx, ref, REFUSES)
-        tx.on_commit(core.ears.touch)
+        tx.signal(EARS)

@@ -13,8 +13,10 @@ from bridged.config import Settings
 from bridged.keys import KeyRing
 from bridged.metrics import Metrics
 from bridged.model import BOT, Account, Ref
+from bridged.processes import Process
 from bridged.store import acts, follows, identity, polls, settings
 from bridged.store.engine import Store, Tx
+from bridged.store.signals import EARS, INBOX, OUTBOX
 
 AHEAD = 300.0
 """Seconds by which what was said in bursts, each thing dated a second after the last, may have been ahead of time."""
@@ -28,10 +30,8 @@ class Ears:
         self._heard: dict[str, Heard] = {}
         self._stale = asyncio.Event()
         self._changed = asyncio.Condition()
-
-    def touch(self) -> None:
-        """Follows, members or ghosts have changed."""
-        self._stale.set()
+        # follows, members or ghosts have changed
+        store.signals.on(EARS, lambda _: self._stale.set())
 
     def of(self, network: str) -> Heard:
         return self._heard.get(network, Heard())
@@ -93,10 +93,13 @@ class Core:
     log: Any = field(default_factory=lambda: structlog.get_logger("bridged"))
 
     def __post_init__(self) -> None:
+        self.process = Process(self.store)
         self.ears = Ears(self.store)
         self.inbox_wake = asyncio.Event()
         self.outbox_wake = asyncio.Event()
         self._not_before: float | None = None
+        self.store.signals.on(INBOX, lambda _: self.inbox_wake.set())
+        self.store.signals.on(OUTBOX, lambda _: self.outbox_wake.set())
 
     def now(self) -> float:
         return self.clock()

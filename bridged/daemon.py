@@ -3,9 +3,10 @@
 import asyncio
 import contextlib
 import errno
+import fcntl
 import os
 import signal
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from bridged.egress import Egress
 from bridged.host import AdapterHost
 from bridged.model import Ref
 from bridged.outbox import Outbox
+from bridged.processes import ROLES
 from bridged.refresh import Refresh
 from bridged.store import identity
 from bridged.store import settings as kept
@@ -38,10 +40,18 @@ class Refuse(Exception):
 class Daemon:
     """One running bridge. `open` brings up store and adapters; `run` listens; tests step the stations instead.
 
-    With `make` a secret and a data folder that are not there yet are made.
+    With `make` a secret and a data folder that are not there yet are made. `roles` are what this process does, where
+    several share a database.
     """
 
-    def __init__(self, settings: Settings, env: Mapping[str, str] = os.environ, *, make: bool = True) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        env: Mapping[str, str] = os.environ,
+        *,
+        make: bool = True,
+        roles: Sequence[str] = ROLES,
+    ) -> None:
         self.settings = settings
         config.check_networks(settings, registry.networks())
         ring = keys.load(settings.secret.file, settings.secret.env, env, make=make)
@@ -57,8 +67,10 @@ class Daemon:
             allow=settings.egress.allow,
             ports=settings.egress.ports,
         )
+        self.core.process.roles = roles
         self.ready = False
         self._store_open = False
+        self._lock: int | None = None
 
     async def open(self, *, mint: bool = True) -> None:
         """Database, migrations, adapters, ghosts of the bot. Raises Refuse, Busy, ConfigError, SecretError.
@@ -176,7 +188,9 @@ class Daemon:
         runner: web.AppRunner | None = None
         tasks: list[asyncio.Task[Any]] = []
         try:
+            self._only_one()
             await self.open()
+            await self.core.process.open()
             app, log = webapp.build(self.core, lambda: self.ready), webapp.server_log(self.core)
             runner = web.AppRunner(app, access_log=None, logger=log, shutdown_timeout=2.0)
             await runner.setup()
@@ -204,16 +218,40 @@ class Daemon:
             self.core.log.info("stopped")
 
     def _jobs(self) -> "list[tuple[str, Any]]":
-        core = self.core
-        return [
-            ("bridge", self._for_ever("bridge", self.bridge.run)),
-            ("outbox", self._for_ever("outbox", self.outbox.run)),
-            ("refresh", self._for_ever("refresh", self.refresh.run)),
-            ("ears", self._for_ever("ears", lambda: core.ears.run(core.adapters))),
-            ("listed", self._for_ever("listed", self.listed, again=False)),
-            ("loop", self._for_ever("loop", core.metrics.watch_loop)),
-            *((n, self._for_ever(n, a.run)) for n, a in core.adapters.items()),
+        """What this process does by its roles; what only one process may do, it does when it holds the lease."""
+        core, alone = self.core, self.core.process.alone
+        jobs: list[tuple[str, str, Callable[[], Any], bool]] = [
+            ("", "process", core.process.run, True),
+            ("", "ears", lambda: core.ears.run(core.adapters), True),
+            ("", "loop", core.metrics.watch_loop, True),
+            ("bridge", "bridge", self.bridge.run, True),
+            ("deliver", "outbox", self.outbox.run, True),
+            ("bridge", "refresh", lambda: alone("refresh", self.refresh.run), True),
+            ("bridge", "listed", lambda: alone("listed", self.listed), False),
+            *(("ingest", n, a.run, True) for n, a in core.adapters.items()),
+            *(("relay", f"{n} streams", a.serve, False) for n, a in core.adapters.items()),
         ]
+        return [
+            (name, self._for_ever(name, job, again=again))
+            for role, name, job, again in jobs
+            if not role or role in core.process.roles
+        ]
+
+    def _only_one(self) -> None:
+        """SQLite is one process's own: what another did would not be heard of here. Raises Refuse."""
+        if not self.core.store.sqlite:
+            return
+        if set(self.core.process.roles) != set(ROLES):
+            raise Refuse("--roles: several processes need PostgreSQL; set `store`, or leave --roles out")
+        path = self.settings.data_dir / "lock"
+        self._lock = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as e:
+            raise Refuse(
+                f"another bridge runs on {self.settings.data_dir} already; stop that one, or give this one a data_dir"
+                " of its own (several processes need PostgreSQL)"
+            ) from e
 
     async def _for_ever(self, name: str, job: Callable[[], Any], *, again: bool = True) -> None:
         """Runs a job; what it raises is logged, and it is run again after a while."""
@@ -243,7 +281,10 @@ class Daemon:
             await self.outbox.stop()
         await self.http.close()
         if self._store_open:
+            await self.core.process.close()
             await self.core.store.close()
+        if self._lock is not None:
+            os.close(self._lock)
 
 
 @contextlib.asynccontextmanager

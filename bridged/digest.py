@@ -15,6 +15,7 @@ from bridged.ghosts import Ghosts
 from bridged.model import BOT, HOME, Activity, Post, PostBody, Ref
 from bridged.store import inboxes
 from bridged.store.engine import Tx
+from bridged.store.signals import OUTBOX
 from bridged.tell import tell
 from bridged.text import TextBuilder
 from bridged.words import body_of
@@ -82,6 +83,6 @@ async def deliver(core: Core, ghosts: Ghosts, envelope: Envelope) -> None:
             write_to(core, tx, account.ref, envelope.id, body.text)
             return
         tell(core, tx, Activity(ref, BOT, now, Post(body)), account.ref.network, now)
-        tx.on_commit(core.outbox_wake.set)
+        tx.signal(OUTBOX)
 
     await core.store.write(unit)

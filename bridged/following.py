@@ -13,6 +13,7 @@ from bridged.notes import Unit, dropping, note
 from bridged.policy import Facts, refuse
 from bridged.store import acts, follows, identity, notices
 from bridged.store.engine import Tx
+from bridged.store.signals import EARS, INBOX
 from bridged.tell import tell
 
 CONFIRM = 600.0
@@ -70,7 +71,7 @@ class Following:
             asked = False
         if there.hearing == "push" and not follows.audience_networks(tx, target):
             agenda.order(tx, "recent", target, core.now())
-            tx.on_commit(core.inbox_wake.set)
+            tx.signal(INBOX)
         follows.put(tx, actor, target, activity.ref, "asked" if asked else "live", core.now())
         note(core, tx, "heard", activity, f"follows {target}")
         if not asked:
@@ -78,7 +79,7 @@ class Following:
         if told:
             note(core, tx, "carried", activity, "answer", target.network)
             tell(core, tx, activity, target.network, heard_at)
-        tx.on_commit(core.ears.touch)
+        tx.signal(EARS)
 
     def _accept(self, tx: Tx, follow: Activity, target: Ref, heard_at: float) -> None:
         """Grants a follow in the name of whom it is aimed at, where its network expects an answer."""
@@ -135,7 +136,7 @@ class Following:
         elif core.adapters[target.network].capabilities.follows == "open":
             # whole lists are sent there, so the follow left no copy under its own name
             tell(core, tx, activity, target.network, heard_at)
-        tx.on_commit(core.ears.touch)
+        tx.signal(EARS)
 
     def answer(self, activity: Activity, heard_at: float) -> Unit:
         """An Accept or Reject of a follow that one of ours sent."""
@@ -159,7 +160,7 @@ class Following:
             adapter = core.adapters.get(follower.network)
             if adapter is not None and adapter.capabilities.follows == "request":
                 tell(core, tx, activity, follower.network, heard_at)
-            tx.on_commit(core.ears.touch)
+            tx.signal(EARS)
 
         return unit
 

@@ -12,6 +12,7 @@ from bridged.profiles import DAY, WEEK, Profiles, taken_by_others
 from bridged.seams import seam
 from bridged.store import heirs, identity, ledger, notices
 from bridged.store.engine import Tx
+from bridged.store.signals import EARS, OUTBOX
 from bridged.tell import tell
 from bridged.wording import noticed
 
@@ -91,8 +92,8 @@ class Ghosts:
             if passing:
                 self._notice(tx, account)
             seam("ghost.minting")
-            tx.on_commit(core.ears.touch)
-            tx.on_commit(core.outbox_wake.set)
+            tx.signal(EARS)
+            tx.signal(OUTBOX)
             return identity.ghost_for(tx, account.ref, network)
 
         for _ in range(MINTS):

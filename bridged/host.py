@@ -1,6 +1,6 @@
 """What one adapter sees of the bridge: the `Host` of the contract, over the stations and the store."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from bridged import inbox
@@ -119,8 +119,11 @@ class AdapterHost:
             }
         )
 
-    def wake(self) -> None:
-        self._core.outbox_wake.set()
+    def on(self, name: str, call: Callable[[str], None]) -> None:
+        self._core.store.signals.on(name, call)
+
+    async def alone(self, name: str, job: Callable[[], Awaitable[None]]) -> None:
+        await self._core.process.alone(f"{self._network}/{name}", job)
 
     def refused(self, reason: str) -> None:
         self._core.metrics.refused.labels(self._network, reason).inc()

@@ -7,6 +7,7 @@ from bridged.core import Core
 from bridged.seams import seam
 from bridged.store import inboxes
 from bridged.store.engine import Tx as StoreTx
+from bridged.store.signals import INBOX
 
 
 async def receive(
@@ -27,7 +28,7 @@ async def receive(
         if envelopes:
             seam("inbox.storing")
         if new:
-            tx.on_commit(core.inbox_wake.set)
+            tx.signal(INBOX)
         return new
 
     new = await core.store.write(unit)

@@ -12,6 +12,7 @@ from bridged.notes import Unit, dropping, note
 from bridged.policy import Facts
 from bridged.store import acts, follows, identity
 from bridged.store.engine import Tx
+from bridged.store.signals import EARS, INBOX, OUTBOX
 from bridged.tell import tell
 
 FOLLOWERS = 1000
@@ -53,7 +54,7 @@ class Moves:
             if identity.standing(tx, old) == "in":
                 identity.set_standing(tx, new.ref, "in", identity.decided_by(tx, old) or "person", now)
                 order_chore(tx, Chore("join", new.ref), now)
-                tx.on_commit(core.inbox_wake.set)
+                tx.signal(INBOX)
             for ghost in identity.ghosts_of(tx, old):
                 network = ghost.ref.network
                 self._follow_along(tx, activity, network, new.ref, now)
@@ -63,7 +64,7 @@ class Moves:
                 note(core, tx, "carried", activity, "copies", network)
                 told = replace(activity, actor=new.ref, act=Profile(new))
                 tell(core, tx, told, network, heard_at)
-            tx.on_commit(core.ears.touch)
+            tx.signal(EARS)
 
         return [unit]
 
@@ -110,6 +111,6 @@ class Moves:
             acts.record(tx, move, target)
             note(core, tx, "carried", move, "moved", target.network)
             tell(core, tx, move, target.network, now)
-            tx.on_commit(core.outbox_wake.set)
+            tx.signal(OUTBOX)
 
         await core.store.write(unit)

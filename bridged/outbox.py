@@ -17,7 +17,7 @@ from bridged.model import Copy, Ghost
 from bridged.retry import GIVE_UP, delay
 from bridged.seams import seam
 from bridged.store import acts, heirs, ledger, queue
-from bridged.store.engine import Tx
+from bridged.store.engine import Lost, Tx
 
 PARALLEL = 64
 PER_ENDPOINT = 4
@@ -80,7 +80,7 @@ class Outbox:
         busy = frozenset(self._busy)  # before the snapshot: what ends meanwhile must not look free
         crowd = Counter({e: users for e, (_, users) in self._gates.items() if e != LOCAL})
         full = [e for e, users in crowd.items() if users >= WAITING]
-        lanes = await self.core.store.read(lambda tx: queue.due(tx, now, min(BATCH, room), busy, full))
+        lanes = await self.core.store.claim(lambda tx: queue.claim(tx, now, min(BATCH, room), busy, full))
         taken = 0
         for lane in lanes:
             if lane.endpoint != LOCAL:
@@ -114,6 +114,8 @@ class Outbox:
         except Busy as e:
             self.core.log.warning("outbox_waits_for_store", why=e.why, endpoint=lane.endpoint)
             await asyncio.sleep(1)
+        except Lost as e:
+            self.core.log.warning("outbox_lost_lane", endpoint=lane.endpoint, why=str(e))
         except Exception:
             self.core.log.exception("delivery_failed", endpoint=lane.endpoint, actor=str(lane.actor))
             await asyncio.sleep(1)

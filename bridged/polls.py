@@ -14,6 +14,7 @@ from bridged.notes import Unit, dropping, note
 from bridged.policy import Facts
 from bridged.store import acts, polls
 from bridged.store.engine import Tx
+from bridged.store.signals import EARS, OUTBOX
 from bridged.tell import tell
 from bridged.threads import Threads
 
@@ -138,7 +139,7 @@ class Polls:
                 poll = replace(poll, closed=True)
             now = core.now()
             self._counted(tx, again.activity, body, poll, Ref(ref.network, f"{ref.id}#tally:{now:.0f}"), now)
-            tx.on_commit(core.outbox_wake.set)
+            tx.signal(OUTBOX)
 
         await core.store.write(unit)
 
@@ -150,7 +151,7 @@ class Polls:
         acts.revise(tx, asked.ref, Post(replace(body, poll=poll)), asked.at)
         if poll.closed:
             polls.close(tx, asked.ref)
-            tx.on_commit(core.ears.touch)
+            tx.signal(EARS)
         told = Activity(cause, asked.actor, at, Tally(asked.ref, poll))
         for network in sorted(acts.networks_with(tx, asked.ref)):
             note(core, tx, "carried", told, "copies", network)

@@ -12,6 +12,7 @@ from bridged.model import Account, Activity, Ghost, Profile, Ref
 from bridged.notes import Unit, note
 from bridged.store import identity, notices
 from bridged.store.engine import Tx
+from bridged.store.signals import OUTBOX
 from bridged.tell import tell
 
 DAY = 86400.0
@@ -66,7 +67,7 @@ class Profiles:
                 note(core, tx, "heard", activity, "profile")
             for network in sorted(told):
                 tell(core, tx, replace(activity, act=Profile(steady)), network, heard_at)
-            tx.on_commit(core.outbox_wake.set)
+            tx.signal(OUTBOX)
 
         return unit
 

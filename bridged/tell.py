@@ -31,6 +31,7 @@ from bridged.model import (
 )
 from bridged.store import acts, follows, heirs, identity, ledger, persons, pins, polls, queue
 from bridged.store.engine import Tx
+from bridged.store.signals import EARS
 from bridged.words import body_of, people_in, posts_in
 
 LINKS = 20
@@ -93,7 +94,7 @@ def _remind(core: Core, tx: Tx, body: PostBody) -> None:
         agenda.order(tx, "expire", body.ref, now, body.expires)
     if body.poll is not None and not body.poll.closed:
         polls.put(tx, body.ref, now, is_open=True)
-        tx.on_commit(core.ears.touch)
+        tx.signal(EARS)
         if body.poll.ends is not None:
             agenda.order(tx, "close", body.ref, now, body.poll.ends + LATE_VOTES)
 

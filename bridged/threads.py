@@ -11,6 +11,7 @@ from bridged.model import Activity, Post, Ref, Report
 from bridged.policy import Facts, refuse
 from bridged.store import acts, identity, ledger, twins
 from bridged.store.engine import Tx
+from bridged.store.signals import OUTBOX
 from bridged.tell import tell, there_of
 from bridged.words import canonical, people_in, posts_in
 
@@ -229,7 +230,7 @@ class Threads:
                 now = core.now()
                 ledger.write(tx, now, "carried", activity.ref, actor=activity.actor, to=network, reason="context")
                 tell(core, tx, activity, network, now, context=True)
-                tx.on_commit(core.outbox_wake.set)
+                tx.signal(OUTBOX)
 
         await core.store.write(unit)
 

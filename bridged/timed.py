@@ -8,6 +8,7 @@ from bridged.notes import note
 from bridged.polls import Polls
 from bridged.store import acts, inboxes
 from bridged.store.engine import Tx
+from bridged.store.signals import INBOX, OUTBOX
 from bridged.tell import tell
 from bridged.threads import Budget, Threads, resolve
 
@@ -45,7 +46,7 @@ class Timed:
             note(core, tx, "carried", gone, "expired", network)
             tell(core, tx, gone, network, now)
         acts.strike(tx, ref)
-        tx.on_commit(core.outbox_wake.set)
+        tx.signal(OUTBOX)
 
     async def _answers(self, ref: Ref) -> None:
         """What answers the post, shown wherever the post is, where its authors may be bridged."""
@@ -70,6 +71,6 @@ class Timed:
 
         def unit(tx: Tx) -> None:
             if sum(inboxes.add(tx, e) for e in envelopes):
-                tx.on_commit(self.core.inbox_wake.set)
+                tx.signal(INBOX)
 
         await self.core.store.write(unit)

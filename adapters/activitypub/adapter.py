@@ -83,6 +83,12 @@ class ActivityPub:
     def routes(self) -> Iterable[web.RouteDef]:
         return self._ready.pages.routes()
 
+    def streams(self) -> Iterable[web.RouteDef]:
+        return ()
+
+    async def serve(self) -> None:
+        """There are no streams."""
+
     def parse(self, text: str) -> Ref | None:
         return ids.parse(text)
 

@@ -88,17 +88,19 @@ class Nostr:
         """Everything is derived: there is nothing to load."""
 
     async def run(self) -> None:
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._pool.run())
-                group.create_task(self._intake.run())
-        except asyncio.CancelledError:
-            if self._relay is not None:
-                await self._relay.close()  # we stop: its clients are sent away rather than cut off
-            raise
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._pool.run())
+            group.create_task(self._intake.run())
 
     def routes(self) -> Iterable[web.RouteDef]:
-        return [*self._names.routes(), *(self._relay.routes() if self._relay else ())]
+        return self._names.routes()
+
+    def streams(self) -> Iterable[web.RouteDef]:
+        return self._relay.routes() if self._relay else ()
+
+    async def serve(self) -> None:
+        if self._relay is not None:
+            await self._relay.run()
 
     def parse(self, text: str) -> Ref | None:
         return ids.parse(text, self._host.site.base_url)

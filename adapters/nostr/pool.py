@@ -236,11 +236,11 @@ class Pool:
         return self._shared.lists
 
     async def run(self) -> None:
-        """Listen to every relay until cancelled."""
+        """Listen to every relay until cancelled; in one process each, where the bridge has several."""
         async with asyncio.TaskGroup() as group:
             for relay in self._relays.values():
-                group.create_task(relay.run())
-            group.create_task(self._outbox.run())
+                group.create_task(self._host.alone(f"relay {relay.url}", relay.run))
+            group.create_task(self._host.alone("other relays", self._outbox.run))
 
     async def _listen(self, url: str, hearing: Hearing) -> None:
         """To one that is not configured, until there is no point in it."""

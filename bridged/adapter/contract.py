@@ -34,6 +34,13 @@ class Tx(Protocol):
         """Run `call` on the event loop once this unit is on disk; never if it is not."""
         ...
 
+    def signal(self, name: str, what: str = "") -> None:
+        """Once this unit is on disk, call whoever listens to `name` (`Host.on`), in every process of the bridge.
+
+        `what` is a short word about it, at most 4000 bytes: an id, a number.
+        """
+        ...
+
 
 class Keys(Protocol):
     def derive(self, purpose: str, ref: Ref, generation: int = 0) -> bytes:
@@ -159,8 +166,17 @@ class Host(Protocol):
         """`ghosts` (live, here) and `posts` (copies of posts here), for public statistics."""
         ...
 
-    def wake(self) -> None:
-        """New rows wait for delivery."""
+    def on(self, name: str, call: Callable[[str], None]) -> None:
+        """`call(what)` runs on the event loop after each commit that signalled `name`, in whatever process.
+
+        With "" anything may have happened: signals were lost with a connection. Names begin with the network's.
+        """
+        ...
+
+    async def alone(self, name: str, job: Callable[[], Awaitable[None]]) -> None:
+        """Runs `job` in one process of the bridge at a time: waits for its turn, ends with `job`, stops it when another
+        has to take over. Whatever must not be done twice at once, like reading from one stream, is run so.
+        """
         ...
 
     def refused(self, reason: str) -> None:
@@ -191,10 +207,21 @@ class Source(Protocol):
         ...
 
     async def run(self) -> None:
-        """Listen until cancelled. What it raises is logged, and it is run again after a while."""
+        """Listen until cancelled. What it raises is logged, and it is run again after a while.
+
+        Where the bridge has several processes, it runs in more than one: see `Host.alone`.
+        """
         ...
 
     def routes(self) -> Iterable[web.RouteDef]: ...
+    def streams(self) -> Iterable[web.RouteDef]:
+        """Routes whose connections stay open, which an operator may want in a process of their own."""
+        ...
+
+    async def serve(self) -> None:
+        """Goes along with `streams`, until cancelled: then sends their clients away, in good order."""
+        ...
+
     def parse(self, text: str) -> Ref | None:
         """The ref a person means by this URL or id, of a post or an account; None when it is none of ours. Pure."""
         ...

@@ -37,11 +37,22 @@ def options(
 
 
 @app.command()
-def run(context: typer.Context, json: AsJson = False) -> int:
+def run(
+    context: typer.Context,
+    roles: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ROLE,ROLE",
+            help="What this process does, where several share one PostgreSQL: web,relay,ingest,bridge,deliver."
+            " Left out: everything.",
+        ),
+    ] = None,
+    json: AsJson = False,
+) -> int:
     """Run the bridge until SIGTERM or Ctrl-C."""
     from bridged.cli import running
 
-    return running.run(context.obj, json)
+    return running.run(context.obj, roles, json)
 
 
 @app.command()

@@ -2,24 +2,39 @@
 
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from bridged.cli.output import show
+from bridged.cli.output import USAGE, Failure, show
 from bridged.cli.settled import carry_out
 from bridged.config import Settings
 from bridged.daemon import Daemon
+from bridged.processes import ROLES
 
 
-def run(file: Path, as_json: bool) -> int:
+def run(file: Path, roles: str | None, as_json: bool) -> int:
+    chosen = _roles(roles)
+
     async def work(settings: Settings) -> int:
         def announce(daemon: Daemon) -> None:
             if as_json or sys.stdout.isatty():
                 show(_facts(daemon), welcome(file, daemon), as_json)
 
-        await Daemon(settings).run(announce)
+        await Daemon(settings, roles=chosen).run(announce)
         return 0
 
     return carry_out(file, work, daemon=True)
+
+
+def _roles(text: str | None) -> Sequence[str]:
+    """Raises Failure."""
+    if text is None:
+        return ROLES
+    chosen = [role.strip() for role in text.split(",") if role.strip()]
+    unknown = [role for role in chosen if role not in ROLES]
+    if unknown or not chosen:
+        raise Failure(f"--roles: {unknown[0] if unknown else text!r} is none; there are {','.join(ROLES)}", USAGE)
+    return [role for role in ROLES if role in chosen]
 
 
 def _facts(daemon: Daemon) -> dict[str, object]:

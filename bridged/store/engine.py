@@ -5,6 +5,10 @@ made durable by one commit; a unit that fails takes no other with it. On SQLite 
 own connection, since a thread hop for every statement would cost more than the statement; reads go through
 aiosqlite. On PostgreSQL both go through asyncpg. SQLite runs with WAL and `synchronous=FULL`: what `write` has
 returned for survives a power cut.
+
+Several processes may share one PostgreSQL. They write one after the other: each commit holds one advisory lock, so a
+unit need not fear what another process does meanwhile, and serial numbers become visible in their order. They claim
+work beside that (`claim`), and hear of one another's commits by NOTIFY (`Tx.signal`). See ADR 11.
 """
 
 import asyncio
@@ -21,24 +25,39 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from bridged.adapter import Busy
+from bridged.store.signals import Signals
 
 T = TypeVar("T")
 BATCH = 200
 QUEUE = 5_000
+WRITER = 0x6272_6467
+"""The advisory lock that whoever writes holds (PostgreSQL)."""
+PATIENCE = 15
+"""Seconds after which PostgreSQL ends what waits for a lock, or holds one and does nothing."""
+
+
+class Lost(Exception):
+    """Another process has taken over what this one had claimed: it was thought dead."""
 
 
 class Tx:
-    """An open transaction as units see it."""
+    """An open transaction as units see it. `process` is the number of this process, 0 where there is only one."""
 
-    def __init__(self, conn: Connection) -> None:
+    def __init__(self, conn: Connection, process: int = 0) -> None:
         self.conn = conn
+        self.process = process
         self.after: list[Callable[[], None]] = []
+        self.signals: dict[tuple[str, str], None] = {}
 
     def execute(self, statement: Any, parameters: Any = None) -> Any:
         return self.conn.execute(statement, parameters)
 
     def on_commit(self, call: Callable[[], None]) -> None:
         self.after.append(call)
+
+    def signal(self, name: str, what: str = "") -> None:
+        """Once this unit is on disk, every process of the bridge hears of it (see `Store.on`)."""
+        self.signals[name, what] = None
 
 
 @dataclass
@@ -48,6 +67,7 @@ class _Unit(Generic[T]):
     value: T | None = None
     error: BaseException | None = None
     after: list[Callable[[], None]] = field(default_factory=list)
+    signals: dict[tuple[str, str], None] = field(default_factory=dict[tuple[str, str], None])
 
 
 def url_of(store: str, data_dir: Path) -> str:
@@ -85,6 +105,8 @@ class Store:
     def __init__(self, url: str) -> None:
         self.url = url
         self.sqlite = url.startswith("sqlite")
+        self.process = 0
+        self.signals = Signals()
         self._queue: asyncio.Queue[_Unit[Any]] = asyncio.Queue(QUEUE)
         self._writer: asyncio.Task[None] | None = None
         self._thread: ThreadPoolExecutor | None = None
@@ -103,9 +125,12 @@ class Store:
             _prepare(self._async.sync_engine, "BEGIN")
             self._snapshots = self._async
         else:
-            self._async = create_async_engine(self.url, pool_size=5, max_overflow=5, pool_pre_ping=True)
+            self._async = _postgres(self.url, pool_size=5, max_overflow=5)
             # PostgreSQL would else show what others commit between two statements
             self._snapshots = self._async.execution_options(isolation_level="REPEATABLE READ")
+            # so that claims and signs of life wait for nobody's reads
+            self._aside = _postgres(self.url, pool_size=2, max_overflow=1)
+            self.signals.listen(self._aside)
         self._writer = asyncio.create_task(self._write_loop(), name="store writer")
 
     async def close(self) -> None:
@@ -115,7 +140,10 @@ class Store:
                 await self._writer
         while not self._queue.empty():
             self._queue.get_nowait().done.cancel()
+        await self.signals.close()
         await self._async.dispose()
+        if not self.sqlite:
+            await self._aside.dispose()
         if self._thread:
             self._thread.submit(self._close_sync).result()
             self._thread.shutdown()
@@ -130,8 +158,22 @@ class Store:
         """Runs `unit` on a snapshot; it must not write. Raises Busy when the database is away."""
         try:
             async with self._snapshots.connect() as conn:
-                return await conn.run_sync(lambda c: unit(Tx(c)))
-        except (DBAPIError, OSError) as e:
+                return await conn.run_sync(lambda c: unit(Tx(c, self.process)))
+        except (DBAPIError, OSError, TimeoutError) as e:
+            raise _busy(e) from e
+
+    async def claim(self, unit: Callable[[Tx], T]) -> T:
+        """Runs `unit`, which sets aside work for this process and changes nothing else, beside the writes.
+
+        Where there is but one process it must not write at all. What it did need not survive a power cut. Raises Busy.
+        """
+        if not self.process:
+            return await self.read(unit)
+        try:
+            async with self._aside.begin() as conn:
+                await conn.exec_driver_sql("SET LOCAL synchronous_commit = off")
+                return await conn.run_sync(lambda c: unit(Tx(c, self.process)))
+        except (DBAPIError, OSError, TimeoutError) as e:
             raise _busy(e) from e
 
     async def write(self, unit: Callable[[Tx], T]) -> T:
@@ -151,8 +193,14 @@ class Store:
                 self._thread, lambda: upgrade(self._connection(), folder, table, to)
             )
         else:
-            async with self._async.connect() as conn:
-                await conn.run_sync(lambda c: upgrade(c, folder, table, to))
+            # one process at a time, and however long it takes
+            engine = create_async_engine(self.url, pool_size=1, connect_args={"timeout": PATIENCE})
+            try:
+                async with engine.connect() as conn:
+                    await conn.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITER})")
+                    await conn.run_sync(lambda c: upgrade(c, folder, table, to))
+            finally:
+                await engine.dispose()
 
     def _connection(self) -> Connection:
         if self._conn is None:
@@ -171,31 +219,55 @@ class Store:
                     await asyncio.get_running_loop().run_in_executor(self._thread, partial(_commit_on, self, batch))
                 else:
                     async with self._async.connect() as conn:
-                        await conn.run_sync(_commit, batch)
+                        await conn.run_sync(_commit_shared, batch, self)
             except asyncio.CancelledError:
                 for unit in batch:
                     unit.done.cancel()
                 raise
             except Exception as e:
-                error = _busy(e) if isinstance(e, (DBAPIError, OSError)) else e
+                error = _busy(e) if isinstance(e, (DBAPIError, OSError, TimeoutError)) else e
             for unit in batch:
-                _settle(unit, error)
+                _settle(unit, error, self.signals)
+
+
+def _postgres(url: str, *, pool_size: int, max_overflow: int) -> AsyncEngine:
+    """An engine whose connections neither wait nor hold others up for ever."""
+    limits = {
+        "lock_timeout": f"{PATIENCE}s",
+        "idle_in_transaction_session_timeout": f"{PATIENCE}s",
+    }
+    arguments = {"server_settings": limits, "timeout": PATIENCE, "command_timeout": 2 * PATIENCE}
+    return create_async_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=max_overflow,
+        pool_pre_ping=True,
+        pool_timeout=PATIENCE,
+        connect_args=arguments,
+    )
 
 
 def _commit_on(store: Store, batch: list[_Unit[Any]]) -> None:
-    _commit(store._connection(), batch)  # pyright: ignore[reportPrivateUsage]
+    _commit(store._connection(), batch, store)  # pyright: ignore[reportPrivateUsage]
 
 
-def _commit(conn: Connection, batch: list[_Unit[Any]]) -> None:
+def _commit_shared(conn: Connection, batch: list[_Unit[Any]], store: Store) -> None:
+    conn.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITER})")
+    _commit(conn, batch, store)
+
+
+def _commit(conn: Connection, batch: list[_Unit[Any]], store: Store) -> None:
     """One transaction for the whole batch, one savepoint for each unit."""
+    signals: dict[tuple[str, str], None] = {}
     try:
         for unit in batch:
-            tx = Tx(conn)
+            tx = Tx(conn, store.process)
             point = conn.begin_nested()
             try:
                 unit.value = unit.run(tx)
                 point.commit()
-                unit.after = tx.after
+                unit.after, unit.signals = tx.after, tx.signals
+                signals |= tx.signals
             except DBAPIError as e:
                 unit.error = e
                 if e.connection_invalidated:
@@ -204,18 +276,22 @@ def _commit(conn: Connection, batch: list[_Unit[Any]]) -> None:
             except Exception as e:
                 unit.error = e
                 point.rollback()
+        if not store.sqlite:
+            store.signals.notify(conn, signals)
         conn.commit()
     except BaseException:
         conn.rollback()
         raise
 
 
-def _settle(unit: _Unit[Any], error: BaseException | None) -> None:
+def _settle(unit: _Unit[Any], error: BaseException | None, signals: Signals) -> None:
     if unit.done.cancelled():
         return
     if error is None and unit.error is None:
         for call in unit.after:
             call()
+        for name, what in unit.signals:
+            signals.tell(name, what)
         unit.done.set_result(unit.value)
         return
     why = unit.error or error

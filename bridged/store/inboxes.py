@@ -1,15 +1,23 @@
-"""What arrived and waits to be decided on, and how far each source was read."""
+"""What arrived and waits to be decided on, and how far each source was read.
+
+Where several processes share the database, a row belongs to the one that claimed it until it is settled or put off,
+and with it all that its signer says meanwhile. Whoever settles a row must still own it, else `Lost` is raised.
+"""
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, or_, select, update
 
 from bridged.adapter import Envelope
 from bridged.model import Ref
-from bridged.store.engine import Tx
+from bridged.store.engine import Lost, Tx
 from bridged.store.schema import cursors, inbox
 from bridged.store.sql import insert_new, upsert
+
+CLAIMS = 0x6272_6468
+"""The advisory lock of whoever claims (PostgreSQL): two must not take rows of one signer at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +64,19 @@ def amend(tx: Tx, network: str, native_id: str, body: bytes) -> None:
     tx.execute(update(inbox).where(inbox.c.network == network, inbox.c.native_id == native_id).values(body=body))
 
 
-def due(tx: Tx, now: float, limit: int, busy: Collection[int], sated: Collection[str] = ()) -> list[Row]:
-    """Rows to decide on now, oldest first, without those already in hand and those of `sated` signers (their ids)."""
+def claim(tx: Tx, now: float, limit: int, busy: Collection[int], sated: Collection[str] = ()) -> list[Row]:
+    """Rows to decide on now, oldest first, for this process: without those already in hand (`busy`), and those of
+    `sated` signers (their ids). Run by `Store.claim`."""
     query = select(inbox).where(inbox.c.state == "new", inbox.c.due_at <= now)
+    if tx.process:
+        tx.execute(select(func.pg_advisory_xact_lock(CLAIMS)))
+        taken = tx.execute(select(inbox.c.signer).where(inbox.c.owner != tx.process).distinct())
+        sated = {*sated, *taken.scalars()}
+        query = query.with_for_update(skip_locked=True)  # a claim waits for nobody
     if sated:
         query = query.where(inbox.c.signer.not_in(list(sated)))
     rows = tx.execute(query.order_by(inbox.c.id).limit(limit + len(busy)))
-    return [
+    found = [
         Row(
             r.id,
             Envelope(r.network, r.native_id, r.body, r.channel, Ref(r.network, r.signer), r.received_at),
@@ -70,19 +84,38 @@ def due(tx: Tx, now: float, limit: int, busy: Collection[int], sated: Collection
         )
         for r in rows
         if r.id not in busy
-    ][:limit]
+    ]
+    del found[limit:]
+    if tx.process and found:
+        tx.execute(update(inbox).where(inbox.c.id.in_([row.id for row in found])).values(owner=tx.process))
+    return found
 
 
 def settle(tx: Tx, row_id: int, state: str = "done") -> None:
-    tx.execute(update(inbox).where(inbox.c.id == row_id).values(state=state))
+    """Raises Lost."""
+    _change(tx, row_id, state=state, owner=None)
 
 
 def later(tx: Tx, row_id: int, due_at: float) -> None:
-    tx.execute(update(inbox).where(inbox.c.id == row_id).values(due_at=due_at, attempt=inbox.c.attempt + 1))
+    """Raises Lost."""
+    _change(tx, row_id, due_at=due_at, attempt=inbox.c.attempt + 1, owner=None)
+
+
+def _change(tx: Tx, row_id: int, **values: Any) -> None:
+    statement = update(inbox).where(inbox.c.id == row_id)
+    if tx.process:
+        statement = statement.where(inbox.c.owner == tx.process)
+    if tx.execute(statement.values(**values)).rowcount != 1:
+        raise Lost("another process decides on this by now")
 
 
 def next_due(tx: Tx) -> float | None:
-    return tx.execute(select(func.min(inbox.c.due_at)).where(inbox.c.state == "new")).scalar()
+    """When a row that is not in another process's hands may next be taken."""
+    return tx.execute(select(func.min(inbox.c.due_at)).where(inbox.c.state == "new", _mine(tx))).scalar()
+
+
+def _mine(tx: Tx) -> ColumnElement[bool]:
+    return or_(inbox.c.owner.is_(None), inbox.c.owner == tx.process)
 
 
 def backlog(tx: Tx, now: float) -> tuple[int, float | None]:

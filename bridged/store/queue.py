@@ -3,18 +3,22 @@
 A lane is sent in order: its oldest ready row is its head and blocks the rest until it is sent or dead. A lane's
 `due_at` says when its head may next be tried, None that it is empty. So finding work costs the same however
 long the queues are.
+
+Where several processes share the database, a lane belongs to the one that claimed it until its head has to wait or
+the lane is empty. Whoever changes a lane must still own it, else `Lost` is raised: it was thought dead meanwhile.
 """
 
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import Select, func, or_, select, update
 
 from bridged.model import Ref
 from bridged.store import identity
-from bridged.store.engine import Tx
+from bridged.store.engine import Lost, Tx
 from bridged.store.schema import copies, lanes, members, outbox
 from bridged.store.sql import clean, insert_new
 
@@ -26,6 +30,7 @@ class Lane:
     id: int
     network: str
     endpoint: str
+    host: str
     actor: Ref
 
 
@@ -64,7 +69,14 @@ def enqueue(
         lanes.c.actor_id == actor.id,
     )
     insert_new(
-        tx, lanes, network=network, endpoint=endpoint, actor_network=actor.network, actor_id=actor.id, due_at=None
+        tx,
+        lanes,
+        network=network,
+        endpoint=endpoint,
+        host=host_of(endpoint),
+        actor_network=actor.network,
+        actor_id=actor.id,
+        due_at=None,
     )
     lane = tx.execute(select(lanes.c.id, lanes.c.due_at).where(*where)).one()
     if tx.execute(select(outbox.c.id).where(outbox.c.copy == copy, outbox.c.lane == lane.id)).first():
@@ -88,19 +100,46 @@ def enqueue(
     return True
 
 
-def due(tx: Tx, now: float, limit: int, busy: Collection[int], full: Collection[str] = ()) -> list[Lane]:
-    """Lanes whose head may be tried now, without those already in hand and those of `full` endpoints."""
+def host_of(endpoint: str) -> str:
+    """Whom an endpoint belongs to: the host, and the port if one is named, of a URL; else the endpoint itself."""
+    try:
+        return urlsplit(endpoint).netloc.rpartition("@")[2].lower() or endpoint
+    except ValueError:
+        return endpoint
+
+
+def claim(tx: Tx, now: float, limit: int, busy: Collection[int], full: Collection[str] = ()) -> list[Lane]:
+    """Lanes whose head may be tried now, for this process: without those already in hand (`busy`), and those of
+    `full` endpoints. Run by `Store.claim`."""
     query = select(lanes).where(lanes.c.due_at <= now)
     if full:
         query = query.where(lanes.c.endpoint.not_in(list(full)))
-    rows = tx.execute(query.order_by(lanes.c.due_at).limit(limit + len(busy)))
-    return [Lane(r.id, r.network, r.endpoint, Ref(r.actor_network, r.actor_id)) for r in rows if r.id not in busy][
-        :limit
+    if tx.process:
+        query = query.where(or_(lanes.c.owner.is_(None), lanes.c.owner == tx.process)).with_for_update(skip_locked=True)
+    rows = tx.execute(query.order_by(lanes.c.due_at).limit(limit + len(busy))).all()
+    found = [
+        Lane(r.id, r.network, r.endpoint, r.host, Ref(r.actor_network, r.actor_id)) for r in rows if r.id not in busy
     ]
+    del found[limit:]
+    if tx.process and found:
+        tx.execute(update(lanes).where(lanes.c.id.in_([lane.id for lane in found])).values(owner=tx.process))
+    return found
 
 
 def next_due(tx: Tx) -> float | None:
-    return tx.execute(select(func.min(lanes.c.due_at))).scalar()
+    """When a lane that is not in another process's hands may next be tried."""
+    query = select(func.min(lanes.c.due_at))
+    if tx.process:
+        query = query.where(or_(lanes.c.owner.is_(None), lanes.c.owner == tx.process))
+    return tx.execute(query).scalar()
+
+
+def _change(tx: Tx, lane: Lane, **values: Any) -> None:
+    statement = update(lanes).where(lanes.c.id == lane.id)
+    if tx.process:
+        statement = statement.where(lanes.c.owner == tx.process)
+    if tx.execute(statement.values(**values)).rowcount != 1:
+        raise Lost(f"the lane to {lane.endpoint} belongs to another process by now")
 
 
 def head(tx: Tx, lane: Lane) -> Item | None:
@@ -157,29 +196,32 @@ def begin(tx: Tx, item: Item) -> None:
 
 
 def settle(tx: Tx, item: Item, state: str, reason: str, now: float) -> None:
-    """The head is sent, dead or cancelled: the next row of its lane may be tried at once."""
+    """The head is sent, dead or cancelled: the next row of its lane may be tried at once. Raises Lost."""
     tx.execute(
         update(outbox).where(outbox.c.id == item.id).values(state=state, reason=clean(reason), attempt=item.attempt + 1)
     )
     more = tx.execute(
         select(outbox.c.id).where(outbox.c.lane == item.lane.id, outbox.c.state == "ready").limit(1)
     ).first()
-    tx.execute(update(lanes).where(lanes.c.id == item.lane.id).values(due_at=now if more else None))
+    if more:
+        _change(tx, item.lane, due_at=now)
+    else:
+        _change(tx, item.lane, due_at=None, owner=None)
 
 
 def postpone(tx: Tx, item: Item, due_at: float, reason: str, tried: bool) -> None:
-    """The head is tried again at `due_at`."""
+    """The head is tried again at `due_at`. Raises Lost."""
     tx.execute(
         update(outbox)
         .where(outbox.c.id == item.id)
         .values(reason=clean(reason), attempt=item.attempt + (1 if tried else 0))
     )
-    tx.execute(update(lanes).where(lanes.c.id == item.lane.id).values(due_at=due_at))
+    _change(tx, item.lane, due_at=due_at, owner=None)
 
 
 def rest(tx: Tx, lane: Lane) -> None:
-    """A due lane turned out empty."""
-    tx.execute(update(lanes).where(lanes.c.id == lane.id).values(due_at=None))
+    """A due lane turned out empty. Raises Lost."""
+    _change(tx, lane, due_at=None, owner=None)
 
 
 def cancel(tx: Tx, copy_ids: Collection[int] | Select[Any], reason: str) -> int:

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 metadata = MetaData()
@@ -30,8 +31,10 @@ inbox = Table(
     Column("state", String(8), nullable=False, default="new"),  # new | done | dead
     Column("attempt", Integer, nullable=False, default=0),
     Column("due_at", Float, nullable=False),
+    Column("owner", BigInteger),  # the process that has it in hand, where there are several
     UniqueConstraint("network", "native_id"),
     Index("inbox_due", "state", "due_at"),
+    Index("inbox_owner", "owner", sqlite_where=text("owner IS NOT NULL"), postgresql_where=text("owner IS NOT NULL")),
     sqlite_autoincrement=True,
 )
 
@@ -136,12 +139,16 @@ lanes = Table(  # one queue for each endpoint and actor; its head blocks it
     Column("id", Serial, primary_key=True, autoincrement=True),
     Column("network", String(64), nullable=False),
     Column("endpoint", Text, nullable=False),
+    Column("host", Text, nullable=False, server_default=""),  # of the endpoint
     Column("actor_network", String(64), nullable=False),
     Column("actor_id", Text, nullable=False),
     Column("due_at", Float),  # None: empty
+    Column("owner", BigInteger),  # the process that has it in hand, where there are several
     UniqueConstraint("network", "endpoint", "actor_network", "actor_id"),
     Index("lanes_due", "due_at"),
     Index("lanes_actor", "actor_network", "actor_id"),
+    Index("lanes_host", "host"),
+    Index("lanes_owner", "owner", sqlite_where=text("owner IS NOT NULL"), postgresql_where=text("owner IS NOT NULL")),
     sqlite_autoincrement=True,
 )
 
@@ -286,6 +293,25 @@ settings = Table(
     metadata,
     Column("name", String(64), primary_key=True),
     Column("value", Text, nullable=False),
+)
+
+processes = Table(  # of this bridge, where several share the database; who is silent for long is taken for dead
+    "processes",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("roles", Text, nullable=False),
+    Column("since", Float, nullable=False),
+    Column("seen_at", Float, nullable=False),  # by the database's clock
+    sqlite_autoincrement=True,
+)
+
+leases = Table(  # what one process does for all
+    "leases",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("owner", BigInteger, nullable=False),
 )
 
 ledger = Table(

@@ -1,7 +1,7 @@
 """A `Host` without a core, for unit tests of an adapter: it remembers what it is given; SQL runs in memory."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,6 +12,7 @@ from bridged.adapter import Envelope, Heard, Http, Site, Tx
 from bridged.keys import KeyRing
 from bridged.model import Account, Copy, Ghost, Ref
 from bridged.store import engine
+from bridged.store.signals import Signals
 from bridged.store.upgrade import upgrade
 from bridged.testing.world import Log, ScriptedHttp
 
@@ -42,7 +43,7 @@ class FakeHost:
         self.refusals: list[str] = []
         self.drops: list[str] = []
         self.gauges: dict[str, float] = {}
-        self.wakes = 0
+        self._signals = Signals()
         self._heard = Heard()
         self._changed = asyncio.Condition()
         self._secrets: dict[str, bytes] = {}
@@ -94,6 +95,8 @@ class FakeHost:
             value = unit(tx)
         for call in tx.after:
             call()
+        for signal in tx.signals:
+            self._signals.tell(*signal)
         return value
 
     async def secret(self, name: str, make: Callable[[], bytes]) -> bytes:
@@ -141,8 +144,11 @@ class FakeHost:
     async def counts(self) -> Mapping[str, int]:
         return {"ghosts": len(self.ghosts), "posts": len(self.copies)}
 
-    def wake(self) -> None:
-        self.wakes += 1
+    def on(self, name: str, call: Callable[[str], None]) -> None:
+        self._signals.on(name, call)
+
+    async def alone(self, name: str, job: Callable[[], Awaitable[None]]) -> None:
+        await job()
 
     def refused(self, reason: str) -> None:
         self.refusals.append(reason)

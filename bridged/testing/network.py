@@ -157,6 +157,11 @@ class _Fake:
     def routes(self) -> Iterable[web.RouteDef]:
         return ()
 
+    def streams(self) -> Iterable[web.RouteDef]:
+        return ()
+
+    async def serve(self) -> None: ...
+
     def hints(self) -> Sequence[str]:
         return ()
 

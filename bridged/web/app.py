@@ -30,13 +30,21 @@ _HEADERS = {
 
 
 def build(core: Core, ready: Callable[[], bool]) -> web.Application:
-    """The whole web server. `ready` says whether the daemon is up. Raises BadAdapter when routes clash."""
+    """What this process serves by its roles; health and metrics in any case. `ready` says whether the daemon is up.
+
+    Raises BadAdapter when routes clash.
+    """
+    roles = core.process.roles
     app = web.Application(client_max_size=MAX_BODY, middlewares=[_outermost])
     app[CORE] = core
     app[TRUSTED] = core.settings.trusted_proxies
     app.on_response_prepare.append(_secure)
-    own = [*pages.routes(core), *health.routes(core, ready)]
-    app.add_routes(_without_clashes([("bridged", own), *((n, a.routes()) for n, a in core.adapters.items())]))
+    served = [("bridged", [*(pages.routes(core) if "web" in roles else ()), *health.routes(core, ready)])]
+    for network, adapter in core.adapters.items():
+        web_routes = adapter.routes() if "web" in roles else ()
+        streams = adapter.streams() if "relay" in roles else ()
+        served.append((network, [*web_routes, *streams]))
+    app.add_routes(_without_clashes(served))
     return app
 
 

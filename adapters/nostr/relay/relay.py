@@ -19,7 +19,7 @@ from adapters.nostr.relay.session import Session
 from adapters.nostr.relay.storage import State
 from adapters.nostr.relay.syncing import Records
 from adapters.nostr.relay.together import Together
-from bridged.api import HOME, Envelope, Host, Ref, Rejected, Tx
+from bridged.api import HOME, Busy, Envelope, Host, Ref, Rejected, Tx
 
 T = TypeVar("T")
 _CORS: Final = {
@@ -27,6 +27,13 @@ _CORS: Final = {
     hdrs.ACCESS_CONTROL_ALLOW_HEADERS: "*",
     hdrs.ACCESS_CONTROL_ALLOW_METHODS: "GET, HEAD, OPTIONS",
 }
+_STORED: Final = "nostr/stored"
+_PASSING: Final = "nostr/passing"
+"""Signals to every process of the bridge: the id of an event that was stored; an ephemeral one as it is."""
+_LONGEST_PASSING: Final = 4000
+_ELSEWHERE: Final = 5000
+"""Events of other processes that may wait to be told; with more, subscribers have to come again."""
+_AT_ONCE: Final = 100
 _READS: Final = 3
 """Questions put to the store at a time, so that the bridge's own find their way."""
 
@@ -54,7 +61,52 @@ class Relay:
         self._door = limits.Door()
         self._reads = asyncio.Semaphore(_READS)
         self._sessions: set[Session] = set()
+        self._leaving: set[asyncio.Future[None]] = set()
         self._closing = False
+        self._fresh: dict[str, tuple[Event, bytes]] = {}
+        self._elsewhere: asyncio.Queue[str] = asyncio.Queue(_ELSEWHERE)
+        host.on(_STORED, self._stored)
+        host.on(_PASSING, self._passing)
+
+    async def run(self) -> None:
+        """Tells subscribers what other processes of the bridge have stored, until cancelled: then sends them away."""
+        try:
+            while True:
+                ids = [await self._elsewhere.get()]
+                while len(ids) < _AT_ONCE and not self._elsewhere.empty():
+                    ids.append(self._elsewhere.get_nowait())
+                try:
+                    found = await self.bodies(ids) if self._sessions else []
+                except Busy:
+                    self._missed()
+                    continue
+                for body in found:
+                    self.live.publish(parse_event(body), body)
+        finally:
+            await self.close()
+
+    def _stored(self, event_id: str) -> None:
+        """An event is on disk: one that we have at hand, or one that another process has stored."""
+        fresh = self._fresh.pop(event_id, None)
+        if fresh is not None:
+            self.live.publish(*fresh)
+        elif self._sessions:
+            if not event_id or self._elsewhere.full():
+                self._missed()
+            else:
+                self._elsewhere.put_nowait(event_id)
+
+    def _passing(self, body: str) -> None:
+        """An event that is not kept (NIP-01)."""
+        if body:
+            self.live.publish(parse_event(body.encode()), body.encode())
+
+    def _missed(self) -> None:
+        """Subscribers may have missed something: they come again, and ask for it."""
+        for session in self._sessions:
+            task = asyncio.ensure_future(session.stop())
+            self._leaving.add(task)
+            task.add_done_callback(self._leaving.discard)
 
     def routes(self) -> Iterable[web.RouteDef]:
         return (web.get(self._config.path, self._get), web.options(self._config.path, self._options))
@@ -73,7 +125,8 @@ class Relay:
             tx, event, self._host.now()
         )
         if kept:
-            tx.on_commit(partial(self.live.publish, event, to_json(event)))
+            tx.on_commit(partial(self._fresh.__setitem__, event.id, (event, to_json(event))))
+            tx.signal(_STORED, event.id)
         return kept
 
     def take(self, tx: Tx, event: Event) -> bool:
@@ -113,7 +166,10 @@ class Relay:
         if is_ephemeral(event.kind):
             if event.pubkey not in heard.full:
                 return self._refused("relay_restricted", policy.RESTRICTED)
-            self.live.publish(event, to_json(event))
+            body = to_json(event)
+            if len(body) > _LONGEST_PASSING:
+                return self._refused("relay_unfit", "invalid: an ephemeral event may have 4000 bytes here")
+            await self._host.write(lambda tx: tx.signal(_PASSING, body.decode()))
             return True, ""
         wanted = not protected and self._wants(event)
         if wanted and bulk.is_plain(event) and policy.is_bridged(event.pubkey, heard):

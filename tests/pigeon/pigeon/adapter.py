@@ -76,6 +76,11 @@ class Pigeon:
     def routes(self) -> Iterable[web.RouteDef]:
         return ()
 
+    def streams(self) -> Iterable[web.RouteDef]:
+        return ()
+
+    async def serve(self) -> None: ...
+
     async def answers(self, ref: Ref) -> Sequence[Envelope]:
         return ()
 

@@ -68,6 +68,10 @@ class Toy:
 
     async def start(self) -> None: ...
     async def run(self) -> None: ...
+    async def serve(self) -> None: ...
+
+    def streams(self) -> Iterable[web.RouteDef]:
+        return ()
 
     def routes(self) -> Iterable[web.RouteDef]:
         return [web.post(f"/{self.network}/posts", self.posted), web.get(f"/{self.network}/me", self.me)]
