@@ -23,6 +23,7 @@ from bridged.keys import KeyRing
 from bridged.model import HOME, Ref
 from bridged.registry import BadAdapter
 from bridged.store import inboxes
+from bridged.store.signals import Signals
 from bridged.web import app as webapp
 from tests.unit.core import toynet
 
@@ -57,6 +58,8 @@ Open = Callable[..., Awaitable[Stand]]
 
 class Away:
     """A store whose database cannot be had."""
+
+    signals = Signals()
 
     async def read(self, _unit: object) -> None:
         raise Busy("database: connection to 10.1.2.3 refused")

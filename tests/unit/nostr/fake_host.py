@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +146,12 @@ class FakeHost:
 
     async def write(self, unit: Callable[[Any], Any]) -> Any:
         return await self.read(unit)
+
+    async def alone(self, name: str, job: Callable[[], Awaitable[None]]) -> None:
+        await job()
+
+    def on(self, name: str, call: Callable[[str], None]) -> None:
+        """Nothing is signalled here."""
 
     async def ghost_named(self, handle: str) -> Any:
         return self.ghosts.get(handle)

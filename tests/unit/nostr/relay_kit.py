@@ -156,6 +156,9 @@ class Host:
     async def write(self, unit: Callable[[Any], Any]) -> Any:
         return await self.store.write(unit)
 
+    def on(self, name: str, call: Callable[[str], None]) -> None:
+        self.store.signals.on(name, call)
+
     def refused(self, reason: str) -> None:
         self.refusals.append(reason)
 
