@@ -264,7 +264,7 @@ class World:
             return await handler(request.clone(remote=self._remote) if self._remote else request)
 
         app = web.Application(middlewares=[behind_proxy])
-        app.add_routes(self.adapter.routes())
+        app.add_routes([*self.adapter.routes(), *self.adapter.streams()])
         runner = web.AppRunner(app, shutdown_timeout=0.5)
         await runner.setup()
         try:
