@@ -39,12 +39,12 @@ async def test_envelope_is_kept_once_and_taken_in_order(run: Run) -> None:
     first = Envelope("red", "e1", b"\x00\xff", "live", ALICE, 5.0)
     second = Envelope("red", "e2", b"x", "live", ALICE, 6.0)
     assert await run(lambda tx: [inboxes.add(tx, e) for e in (first, second, first)]) == [True, True, False]
-    rows = await run(lambda tx: inboxes.due(tx, 10.0, 10, ()))
+    rows = await run(lambda tx: inboxes.claim(tx, 10.0, 10, ()))
     assert [r.envelope for r in rows] == [first, second]
-    assert await run(lambda tx: [r.id for r in inboxes.due(tx, 10.0, 10, {rows[0].id})]) == [rows[1].id]
+    assert await run(lambda tx: [r.id for r in inboxes.claim(tx, 10.0, 10, {rows[0].id})]) == [rows[1].id]
     await run(lambda tx: inboxes.later(tx, rows[0].id, 20.0))
-    assert [r.attempt for r in await run(lambda tx: inboxes.due(tx, 20.0, 10, ()))] == [1, 0]
-    assert len(await run(lambda tx: inboxes.due(tx, 19.0, 10, ()))) == 1
+    assert [r.attempt for r in await run(lambda tx: inboxes.claim(tx, 20.0, 10, ()))] == [1, 0]
+    assert len(await run(lambda tx: inboxes.claim(tx, 19.0, 10, ()))) == 1
     await run(lambda tx: inboxes.settle(tx, rows[1].id))
     assert await run(inboxes.next_due) == 20.0
     assert await run(lambda tx: inboxes.backlog(tx, 20.0)) == (1, 5.0)
@@ -161,7 +161,7 @@ async def _queued(run: Run, *bodies: bytes, endpoint: str = "hub") -> list[int]:
 
 async def test_lane_gives_its_oldest_first_and_rests_when_empty(run: Run) -> None:
     await _queued(run, b"1", b"2")
-    (lane,) = await run(lambda tx: queue.due(tx, 1.0, 10, ()))
+    (lane,) = await run(lambda tx: queue.claim(tx, 1.0, 10, ()))
     for body in (b"1", b"2"):
         item = await run(lambda tx: queue.head(tx, lane))
         assert item.body == body
@@ -179,17 +179,17 @@ async def test_same_copy_goes_into_a_lane_once(run: Run) -> None:
 
 async def test_postponed_head_holds_its_lane(run: Run) -> None:
     await _queued(run, b"1", b"2")
-    (lane,) = await run(lambda tx: queue.due(tx, 1.0, 10, ()))
+    (lane,) = await run(lambda tx: queue.claim(tx, 1.0, 10, ()))
     item = await run(lambda tx: queue.head(tx, lane))
     await run(lambda tx: queue.postpone(tx, item, 9.0, "why\x00", tried=True))
-    assert await run(lambda tx: queue.due(tx, 8.0, 10, ())) == []
+    assert await run(lambda tx: queue.claim(tx, 8.0, 10, ())) == []
     again = await run(lambda tx: queue.head(tx, lane))
     assert (again.id, again.attempt) == (item.id, 1)
 
 
 async def test_only_what_was_never_tried_is_cancelled(run: Run) -> None:
     copies = await _queued(run, b"1", b"2")
-    (lane,) = await run(lambda tx: queue.due(tx, 1.0, 10, ()))
+    (lane,) = await run(lambda tx: queue.claim(tx, 1.0, 10, ()))
     item = await run(lambda tx: queue.head(tx, lane))
     await run(lambda tx: queue.postpone(tx, item, 9.0, "", tried=True))
     assert await run(lambda tx: queue.cancel(tx, copies, "taken back")) == 1
@@ -201,19 +201,19 @@ async def test_only_what_was_never_tried_is_cancelled(run: Run) -> None:
 
 async def test_nothing_waits_for_itself_or_for_what_came_later(run: Run) -> None:
     await _queued(run, b"1", b"2")
-    (lane,) = await run(lambda tx: queue.due(tx, 1.0, 10, ()))
+    (lane,) = await run(lambda tx: queue.claim(tx, 1.0, 10, ()))
     first = await run(lambda tx: queue.head(tx, lane))
     assert not await run(lambda tx: queue.unsent_before(tx, POST, 0, first))
     assert not await run(lambda tx: queue.unsent_before(tx, POST, 1, first))
     await _queued(run, b"3", endpoint="elsewhere")
-    (other,) = await run(lambda tx: queue.due(tx, 1.0, 10, {lane.id}))
+    (other,) = await run(lambda tx: queue.claim(tx, 1.0, 10, {lane.id}))
     last = await run(lambda tx: queue.head(tx, other))
     assert not await run(lambda tx: queue.unsent_before(tx, POST, 1, last)), "another endpoint's affair"
 
 
 async def test_withdrawn_consent_shows_on_the_head(run: Run) -> None:
     await _queued(run, b"1")
-    (lane,) = await run(lambda tx: queue.due(tx, 1.0, 10, ()))
+    (lane,) = await run(lambda tx: queue.claim(tx, 1.0, 10, ()))
     assert not (await run(lambda tx: queue.head(tx, lane))).withdrawn
     await run(lambda tx: identity.set_standing(tx, ALICE, "out", "person", 1.0))
     assert (await run(lambda tx: queue.head(tx, lane))).withdrawn
