@@ -108,6 +108,11 @@ class Relay:
             self._leaving.add(task)
             task.add_done_callback(self._leaving.discard)
 
+    def _announce(self, tx: Tx, event: Event) -> None:
+        """Subscribers of every process hear of it once it is on disk."""
+        tx.on_commit(partial(self._fresh.__setitem__, event.id, (event, to_json(event))))
+        tx.signal(_STORED, event.id)
+
     def routes(self) -> Iterable[web.RouteDef]:
         return (web.get(self._config.path, self._get), web.options(self._config.path, self._options))
 
@@ -125,8 +130,7 @@ class Relay:
             tx, event, self._host.now()
         )
         if kept:
-            tx.on_commit(partial(self._fresh.__setitem__, event.id, (event, to_json(event))))
-            tx.signal(_STORED, event.id)
+            self._announce(tx, event)
         return kept
 
     def take(self, tx: Tx, event: Event) -> bool:
@@ -142,7 +146,7 @@ class Relay:
     def keep(self, tx: Tx, several: Sequence[Event]) -> None:
         """The same for many plain events of bridged people."""
         for event in bulk.store(tx, several, self._host.now()):
-            tx.on_commit(partial(self.live.publish, event, to_json(event)))
+            self._announce(tx, event)
 
     def query(self, tx: Tx, filters: Sequence[Filter], limit: int) -> list[Event]:
         """The newest `limit` events that meet any of the filters, each held to its own limit."""

@@ -99,10 +99,7 @@ def store(tx: Tx, event: Event, now: float) -> bool:
     if keys:
         tx.execute(
             sa.insert(tags),
-            [
-                {"key": each, "kind": event.kind, "created_at": event.created_at, "event_id": event.id}
-                for each in keys
-            ],
+            [{"key": each, "kind": event.kind, "created_at": event.created_at, "event_id": event.id} for each in keys],
         )
     search.index(tx, event)
     if event.kind == DELETION:
