@@ -15,14 +15,15 @@ MAX_DIGITS = 19
 
 Object = dict[str, Any]
 
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_SUSPECT = re.compile(rb"\\u(?:[dD][89a-fA-F]|0000)")
+"""What may be a surrogate or NUL."""
 
 
 def read_object(body: bytes) -> Object:
     """The JSON object in `body` (RFC 8259), what is not interoperable refused: RFC 7493 (I-JSON) §2.
 
-    Raises Malformed: too_big, not_utf8, not_json, duplicate_key, number, surrogate, too_deep,
-    too_many_values, not_an_object.
+    NUL is refused too: databases take none, so no honest server has any to send. Raises Malformed: too_big, not_utf8,
+    not_json, duplicate_key, number, surrogate, nul, too_deep, too_many_values, not_an_object.
     """
     if len(body) > MAX_BYTES:
         raise Malformed("too_big")
@@ -44,8 +45,8 @@ def read_object(body: bytes) -> Object:
         raise Malformed("not_an_object")
     found = cast(Object, read)
     _check_extent(found)
-    if _SURROGATE.search(body):
-        _check_surrogates(found)
+    if _SUSPECT.search(body):
+        _check_letters(found)
     return found
 
 
@@ -93,8 +94,11 @@ def _check_extent(root: Object) -> None:
         level = [value for value in below if isinstance(value, dict | list)]
 
 
-def _check_surrogates(root: Object) -> None:
+def _check_letters(root: Object) -> None:
+    written = json.dumps(root, ensure_ascii=False)
     try:
-        json.dumps(root, ensure_ascii=False).encode("utf-8")
+        written.encode("utf-8")
     except UnicodeEncodeError:
         raise Malformed("surrogate") from None
+    if re.search(r"(?<!\\)(?:\\\\)*\\u0000", written):
+        raise Malformed("nul")

@@ -155,11 +155,13 @@ class Store:
             self._sync.dispose()
 
     async def read(self, unit: Callable[[Tx], T]) -> T:
-        """Runs `unit` on a snapshot; it must not write. Raises Busy when the database is away."""
+        """Runs `unit` on a snapshot; it must not write. Raises what the unit raised, or Busy."""
         try:
             async with self._snapshots.connect() as conn:
                 return await conn.run_sync(lambda c: unit(Tx(c, self.process)))
         except (DBAPIError, OSError, TimeoutError) as e:
+            if _values_at_fault(e):
+                raise
             raise _busy(e) from e
 
     async def claim(self, unit: Callable[[Tx], T]) -> T:
@@ -174,6 +176,8 @@ class Store:
                 await conn.exec_driver_sql("SET LOCAL synchronous_commit = off")
                 return await conn.run_sync(lambda c: unit(Tx(c, self.process)))
         except (DBAPIError, OSError, TimeoutError) as e:
+            if _values_at_fault(e):
+                raise
             raise _busy(e) from e
 
     async def write(self, unit: Callable[[Tx], T]) -> T:
@@ -302,6 +306,11 @@ def _settle(unit: _Unit[Any], error: BaseException | None, signals: Signals) -> 
         "InternalError",
     )
     unit.done.set_exception(_busy(why) if operational or error is not None else why)
+
+
+def _values_at_fault(error: BaseException) -> bool:
+    """Whether the database does not take the values (SQLSTATE class 22): waiting for it would never end."""
+    return str(getattr(getattr(error, "orig", None), "sqlstate", "")).startswith("22")
 
 
 def _busy(error: BaseException) -> Busy:

@@ -22,6 +22,9 @@ from bridged.api import Malformed
         (b'{"a":1,"a":2}', "duplicate_key"),
         (rb'{"a":"\uDBFF"}', "surrogate"),
         (rb'{"\ude00":1}', "surrogate"),
+        (rb'{"a":"b\u0000"}', "nul"),
+        (rb'{"a":["\\\u0000"]}', "nul"),
+        (rb'{"\u0000":1}', "nul"),
         (b'{"a":"\xff"}', "not_utf8"),
         ("{}".encode("utf-16"), "not_utf8"),
         (b"{", "not_json"),
@@ -33,6 +36,10 @@ def test_json_is_read_within_bounds(body: bytes, reason: str):
     with pytest.raises(Malformed) as refused:
         read_object(body)
     assert refused.value.reason == reason
+
+
+def test_backslash_before_u0000_is_no_nul():
+    assert read_object(rb'{"a":"\\u0000"}') == {"a": r"\u0000"}
 
 
 def test_json_with_paired_surrogates_is_read():

@@ -9,6 +9,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.util import await_only
 
 from bridged.adapter import Busy
@@ -153,3 +154,17 @@ async def test_database_that_is_away_is_busy_not_an_accident(tmp_path: Path) -> 
     with pytest.raises(Busy):
         await store.write(lambda tx: settings.put(tx, "a", "1"))
     await store.close()
+
+
+async def test_values_that_the_database_does_not_take_are_no_reason_to_wait(store: Store) -> None:
+    """Only SQLite takes NUL: elsewhere it is an error that is not Busy, else what brings it was tried for ever."""
+
+    def unit(tx: Tx) -> Any:
+        return tx.execute(text("SELECT :letters || ''"), {"letters": "a\0b"}).scalar()
+
+    for run in (store.read, store.write):
+        if store.sqlite:
+            assert await run(unit) == "a\0b"
+        else:
+            with pytest.raises(DBAPIError):
+                await run(unit)
