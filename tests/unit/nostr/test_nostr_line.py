@@ -1,7 +1,6 @@
 """Relays that are not listened to: one connection for all that is said within a minute."""
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
 
@@ -30,10 +29,9 @@ async def _silent(client: Client) -> None:
 
 
 @pytest.fixture(autouse=True)
-def briefly(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def briefly(monkeypatch: pytest.MonkeyPatch) -> None:
     """A minute is half a second, so that nothing is left open when a test ends."""
     monkeypatch.setattr(line.Line.__init__, "__defaults__", (0.5,))
-    yield
 
 
 def _pool() -> Pool:
