@@ -19,7 +19,8 @@ MAX_ADDRESS: Final = 1024
 """Longest address that is a ref, in characters."""
 
 _HEX_64: Final = re.compile("[0-9a-f]{64}")
-_ADDRESS: Final = re.compile("([0-9]{1,5}):([0-9a-f]{64}):(.*)", re.DOTALL)
+_ADDRESS: Final = re.compile("([0-9]{1,5}):([0-9a-f]{64}):([^\0]*)")
+"""Without U+0000, which PostgreSQL's text does not take."""
 
 
 def is_hex(text: str) -> bool:
@@ -32,11 +33,11 @@ def account_ref(pubkey: str) -> Ref:
 
 
 def post_ref(event: Event) -> Ref:
-    """The ref of the post an event is; ValueError for an address too long to be one."""
+    """The ref of the post an event is; ValueError for an address that is too long, or holds U+0000."""
     if is_addressable(event.kind):
         text = address(event) or ""
-        if len(text) > MAX_ADDRESS:
-            raise ValueError("an address is too long")
+        if split_address(text) is None:
+            raise ValueError("an address that is no ref")
         return Ref(NETWORK, text)
     return Ref(NETWORK, event.id)
 

@@ -52,7 +52,7 @@ class Stage:
                         return said_[1]
         raise LookupError("not asked for nora and mallory")
 
-    async def good(self, wait: float = 20) -> None:
+    async def good(self, wait: float = 40) -> None:
         """What nora says at the honest relay reaches alice, once."""
         self._posts += 1
         words = f"good post number {self._posts} of {time.time()}"
@@ -69,7 +69,7 @@ class Stage:
         async def more() -> bool:
             return await self.count(reason, name) >= before + least
 
-        await eventually(more, timeout=5)
+        await eventually(more, timeout=30)
 
     async def count(self, reason: str, name: str = "refused") -> float:
         return await self.daemon.metric(f"bridged_{name}_total", network="nostr", reason=reason)
@@ -94,7 +94,7 @@ async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage
         for name in ("nora", "mallory"):
             ghost = await daemon.actor_of(npub(name))
             assert await alice.send(alice.follow(ghost), f"{daemon.base}/inbox") == 202
-        await eventually(lambda: len(peer.posts("Accept")) == 2)
+        await eventually(lambda: len(peer.posts("Accept")) == 2, timeout=60)
         it = Stage(daemon, peer, honest, relays)
         for relay in relays:
             await eventually(lambda r=relay: it.standing(r), timeout=30)

@@ -35,6 +35,8 @@ QUESTIONS: Final = (50.0, 100.0)
 """REQ, COUNT and NEG-OPEN, likewise."""
 WRAPS: Final = (0.5, 20.0)
 """Gift wraps among the events, likewise."""
+PINGS: Final = (5.0, 100.0)
+"""Pings and pongs on one connection, likewise; beyond, it is cut."""
 SYNCS: Final = 4
 """Negentropy sessions open on one connection."""
 SYNC_RECORDS: Final = 50_000

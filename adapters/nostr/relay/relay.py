@@ -276,7 +276,7 @@ class Relay:
         try:
             # aiohttp refuses what is as long as its limit.
             socket = web.WebSocketResponse(
-                compress=False, heartbeat=limits.PING, max_msg_size=limits.MAX_MESSAGE + 1, timeout=5.0
+                compress=False, autoping=False, heartbeat=limits.PING, max_msg_size=limits.MAX_MESSAGE + 1, timeout=5.0
             )
             await socket.prepare(request)
             session = Session(self._host, self, socket, request.transport)

@@ -89,6 +89,7 @@ class Session:
         self._events = limits.Bucket(*limits.EVENTS, self._clock())
         self._questions = limits.Bucket(*limits.QUESTIONS, self._clock())
         self._wraps = limits.Bucket(*limits.WRAPS, self._clock())
+        self._pings = limits.Bucket(*limits.PINGS, self._clock())
         self.authenticated: set[str] = set()
         """Keys this client has shown to hold (NIP-42).
 
@@ -105,6 +106,13 @@ class Session:
                     await self._handle(message.data)
                 elif message.type is WSMsgType.BINARY:
                     await self._nonsense("invalid: messages are text")
+                elif message.type in (WSMsgType.PING, WSMsgType.PONG):
+                    if not self._pings.take(self._clock()):
+                        self._host.refused("flood")
+                        self.drop("pings")
+                        break
+                    if message.type is WSMsgType.PING:
+                        await self._socket.pong(message.data)
                 else:
                     break
                 if self._bad >= limits.MAX_BAD_FRAMES:
@@ -162,7 +170,12 @@ class Session:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(limits.SEND_TIMEOUT):
                 await self._outbox.emptied()
-        await self._socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"too many bad messages")
+        # aiohttp's own close would first read to its end whatever is still coming in
+        goodbye = WSCloseCode.POLICY_VIOLATION.to_bytes(2, "big") + b"too many bad messages"
+        with contextlib.suppress(ConnectionError):
+            await self._socket.send_frame(goodbye, WSMsgType.CLOSE)
+        if self._transport is not None:
+            self._transport.close()
 
     async def _nonsense(self, why: str) -> None:
         self._bad += 1

@@ -18,7 +18,7 @@ post_ids = hex_ids | st.builds(
     lambda kind, key, name: f"{kind}:{key}:{name}",
     st.integers(30_000, 39_999),
     hex_ids,
-    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n"), max_size=40).map(str.strip),
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n\0"), max_size=40).map(str.strip),
 )
 
 
@@ -58,6 +58,7 @@ def test_parse_finds(text: str, found: str) -> None:
         f"1:{KEY}:x",
         f"030023:{KEY}:x",
         f"30023:{KEY}:" + "x" * 2000,
+        f"30023:{KEY}:a\0b",  # PostgreSQL would not store it
         "a" * 10_000,
     ],
 )
