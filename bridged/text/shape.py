@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Final
+from typing import ClassVar, Final
 
 import regex
 
@@ -129,8 +129,8 @@ def _local(text: Text, section: Section) -> tuple[list[Span], list[Span]]:
     """The atoms that count in a section, and the styles that reach into it."""
     atoms: list[Span] = []
     styles: list[Span] = []
-    for span in text.spans:
-        if span.start >= section.end or span.end <= section.start:
+    for span in _Index.of(text).before(section.start, section.end):
+        if span.end <= section.start:
             continue
         if span.kind in STYLES:
             styles.append(span)
@@ -139,6 +139,40 @@ def _local(text: Text, section: Section) -> tuple[list[Span], list[Span]]:
             if span.start >= free and span.end <= section.end:
                 atoms.append(span)
     return atoms, styles
+
+
+class _Index:
+    """Finds the spans of a text that reach into a section without a look at all of them, for each section anew."""
+
+    EVERY: ClassVar = 64
+    latest: ClassVar["_Index | None"] = None
+
+    def __init__(self, text: Text) -> None:
+        self._text = text
+        self._spans = [s for s in text.spans if s.kind not in BLOCKS]
+        self._starts = [s.start for s in self._spans]
+        # For every so many spans those before that are still open there.
+        self._open: list[list[Span]] = []
+        open_: list[Span] = []
+        for first in range(0, len(self._spans) + 1, self.EVERY):
+            start = self._starts[first] if first < len(self._starts) else len(text.plain)
+            open_ = [s for s in open_ if s.end > start]
+            self._open.append(open_)
+            open_ = [*open_, *self._spans[first : first + self.EVERY]]
+
+    @classmethod
+    def of(cls, text: Text) -> "_Index":
+        """Kept for the text at hand: whoever writes it asks once for each of its sections."""
+        index = cls.latest
+        if index is None or index._text is not text:
+            index = cls.latest = cls(text)
+        return index
+
+    def before(self, start: int, end: int) -> Iterator[Span]:
+        """In order, all spans that reach into `start:end`, and a few that end before it."""
+        place = bisect_left(self._starts, start) // self.EVERY
+        yield from self._open[place]
+        yield from self._spans[place * self.EVERY : bisect_left(self._starts, end)]
 
 
 def _stretches(plain: str, section: Section, atoms: list[Span]) -> Iterator[tuple[int, int]]:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from bridged.model import Ref, Span, Text
 from bridged.text import (
     ATOMS,
+    Section,
     TextBuilder,
     bare_url,
     blocks,
@@ -265,3 +266,15 @@ def test_searching_takes_linear_time():
 def test_known_tags_of_letters_that_fold_into_more_keep_their_place() -> None:
     text = known_tags(Text("#Straße, #STRASSE #ŉo"), ["straße", "ŉo"])
     assert [text.plain[s.start : s.end] for s in text.spans] == ["#Straße", "#STRASSE", "#ŉo"]
+
+
+def test_spans_of_a_section_are_found_as_if_all_were_looked_at():
+    """Also those that begin hundreds of spans before it."""
+    spans = [Span(0, 900, "bold"), Span(3, 500, "italic"), *(Span(n, n + 1, "code") for n in range(0, 1000, 2))]
+    text = Text("x" * 1000, tuple(spans))
+    for start in range(0, 1000, 7):
+        section = Section(None, start, start + 20)
+        said = {n: piece.styles for piece in pieces(text, section) for n in range(piece.start, piece.end)}
+        for n in range(start, min(start + 20, 1000)):
+            wanted = {s.kind for s in spans if s.start <= n < s.end}
+            assert set(said[n]) == wanted, n
