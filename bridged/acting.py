@@ -54,11 +54,12 @@ from bridged.policy import Facts, refuse
 from bridged.polls import Polls
 from bridged.quotes import Quotes
 from bridged.routing import destinations
-from bridged.store import acts, follows, heirs, identity, inboxes, pins
+from bridged.store import acts, early, follows, identity, pins
 from bridged.store.engine import Tx
 from bridged.store.signals import EARS
 from bridged.tell import tell, there_of
 from bridged.threads import FETCHES, Budget, Threads, resolve, roots
+from bridged.withdrawing import Withdrawing, edited_early
 from bridged.words import body_of, people_in, posts_in
 
 
@@ -71,6 +72,7 @@ class Acting:
         self.moves = Moves(core, ghosts)
         self.moderation = Moderation(core, ghosts)
         self.lists = Lists(core)
+        self.withdrawing = Withdrawing(core, self.following)
         self.commands = Commands(core, ghosts)
         self.echoes = Echoes(core.settings.same_words)
 
@@ -93,7 +95,7 @@ class Acting:
             case Accept() | Reject():
                 return [self.following.answer(activity, heard_at)]
             case Delete():
-                return [lambda tx: self._delete(tx, activity, heard_at, facts)]
+                return [lambda tx: self.withdrawing.delete(tx, activity, heard_at, facts)]
             case Profile():
                 return await self._profile(activity, heard_at, facts)
             case BlockList():
@@ -188,11 +190,11 @@ class Acting:
             and isinstance(activity.act, Post | React | Repost | Zap)
         ):
             return await self._digest(activity, facts)
-        early = not where and isinstance(activity.act, Edit) and attempt < PATIENCE
-        if early and await core.store.read(lambda tx: inboxes.postponed(tx, activity.actor, core.now())):
-            raise Wait(60.0, "an edit of what may still wait itself")
+        if not where and attempt < len(UNHEARD) and facts.bridged and await self._unheard(activity):
+            raise Wait(UNHEARD[attempt], "about a post that may still be on its way")
         if not where:
-            return [dropping(core, activity, "concerns-nobody", told=False)]
+            dropped = dropping(core, activity, "concerns-nobody", told=False)
+            return [lambda tx: edited_early(tx, activity, facts), dropped]
         try:
             account = await self.ghosts.account(activity.actor)
         except Unreachable:
@@ -232,6 +234,13 @@ class Acting:
 
         return [unit]
 
+    async def _unheard(self, activity: Activity) -> bool:
+        """Whether it is about a post of its network that nobody here has heard of."""
+        act = activity.act
+        if not isinstance(act, React | Zap):
+            return False
+        return await self.core.store.read(lambda tx: acts.find(tx, act.target)) is None
+
     def _say(self, tx: Tx, activity: Activity, heard_at: float, channel: str, where: Mapping[str, str]) -> None:
         core = self.core
         activity = resolve(tx, activity)  # once more: meanwhile it may have turned out what another bridge copied
@@ -248,14 +257,22 @@ class Acting:
                 core.metrics.dropped.labels(activity.ref.network, "known").inc()
                 return
             acts.revise(tx, act.body.ref, Post(act.body), activity.at)
-        elif isinstance(act, Repost) and acts.done_before(tx, activity, act.target):
-            # groups show a post once as itself and once as the act that made it
+        elif isinstance(act, Post):
+            newest = resolve(tx, early.newest(tx, activity))
+            if not acts.record(tx, newest, act.body.reply_to, roots(tx, newest)):
+                return
+            known = acts.find(tx, activity.ref)
+            assert known is not None
+            activity = replace(activity, act=resolve(tx, known.activity).act)
+            identity.note_page(tx, act.body.url, act.body.ref)
+        elif not acts.record(tx, activity, _target(activity)):
+            return
+        elif isinstance(act, React | Repost) and any(
+            acts.networks_with(tx, k.activity.ref) for k in acts.alike(tx, activity)
+        ):
+            # liked twice, or shown by a group as itself and as the act that made it: kept, should the other be undone
             core.metrics.dropped.labels(activity.ref.network, "known").inc()
             return
-        elif not acts.record(tx, activity, _target(activity), roots(tx, activity)):
-            return
-        if isinstance(act, Post):
-            identity.note_page(tx, act.body.url, act.body.ref)
         note(core, tx, "heard", activity, channel)
         for network, why in where.items():
             if isinstance(act, React | Repost | Zap | Pin) and there_of(tx, act.target, network) is None:
@@ -282,44 +299,6 @@ class Acting:
         edit = replace(activity, ref=Ref(activity.ref.network, name), act=Edit(body))
         return await self.plan(edit, heard_at, channel, attempt=attempt)
 
-    def _delete(self, tx: Tx, activity: Activity, heard_at: float, facts: Facts) -> None:
-        core = self.core
-        assert isinstance(activity.act, Delete)
-        target = activity.act.target
-        if target == activity.actor:
-            if facts.ghosts or heirs.moved_to(tx, activity.actor):
-                note(core, tx, "heard", activity, "account deleted")
-                self.following.depart(tx, activity.actor, "account deleted")
-            return
-        known = acts.find(tx, target)
-        if known is None:
-            # it may still be on its way here: it shall not come back to life
-            waits = inboxes.postponed(tx, activity.actor, core.now())
-            if facts.ghosts or facts.standing == "in" or waits:
-                acts.forestall(tx, target, activity.actor, activity.at)
-            core.metrics.dropped.labels(activity.ref.network, "unknown-target").inc()
-            return
-        if known.activity.actor != activity.actor or not known.live:
-            note(core, tx, "dropped", activity, "known" if not known.live else "not-yours")
-            return
-        note(core, tx, "heard", activity, f"takes back {target.id}")
-        inner = known.activity.act
-        if isinstance(inner, Follow):
-            self.following.unfollow(tx, activity, inner.target, heard_at)
-        else:
-            if isinstance(inner, Post):
-                pins.drop(tx, activity.actor, target)
-            # votes and reports are kept: what the bot said for somebody, their ghost must not take back
-            where = set[str]() if isinstance(inner, Vote | Report) else acts.networks_with(tx, target)
-            if isinstance(inner, Block):
-                follows.unblock(tx, activity.actor, inner.target)
-                # where whole lists are said, the block left no copy under its own name
-                where |= {inner.target.network} & facts.ghosts
-            for network in sorted(where):
-                note(core, tx, "carried", activity, "copies", network)
-                tell(core, tx, activity, network, heard_at)
-        acts.strike(tx, target)
-
     async def _profile(self, activity: Activity, heard_at: float, facts: Facts) -> list[Unit]:
         """A new profile: kept, and shown wherever the account has a ghost."""
         core = self.core
@@ -327,15 +306,27 @@ class Acting:
         account = activity.act.account
         if not facts.ghosts:
             return [dropping(core, activity, "concerns-nobody", told=False)]
+        asked = None
         try:
             # asked for again, since what its home shows now may be newer, and only home can vouch for an alias
-            account = await core.adapters[account.ref.network].account(account.ref) or account
+            asked = await core.adapters[account.ref.network].account(account.ref)
         except Unreachable:
             old = await core.store.read(lambda tx: identity.account(tx, activity.actor))
             account = _filled(account, old) if old else account
-        return [await self.ghosts.profiles.shown(account, activity, heard_at)]
+        shown = await self.ghosts.profiles.shown(asked or account, activity, heard_at)
+
+        def unit(tx: Tx) -> None:
+            newer = follows.newer_list(tx, activity.actor, activity.ref, activity.at, "Profile")
+            if newer or asked is not None:
+                shown(tx)
+            else:
+                note(core, tx, "dropped", activity, "older-than-known")
+
+        return [unit]
 
 
+UNHEARD = (60.0, 600.0)
+"""Seconds after which a like is looked at again that came before what it is about."""
 PATIENCE = 6
 """Attempts for which an activity waits for what it refers to; then it goes without."""
 
@@ -359,7 +350,7 @@ def _reads_alike(new: PostBody, known: Act) -> bool:
 
 def _seen(tx: Tx, activity: Activity, known: acts.Known | None) -> str | None:
     if known is None:
-        return "deleted" if acts.forestalled(tx, activity.ref, activity.actor) else None
+        return "deleted" if early.forestalled(tx, activity.ref, activity.actor) else None
     return "deleted" if not known.live else None if known.shown else "live"
 
 

@@ -65,6 +65,12 @@ class Following:
         actor, target = activity.actor, activity.act.target
         if not acts.record(tx, activity, target):
             return
+        made = follows.made_by(tx, actor, target)
+        known = acts.find(tx, made) if made is not None else None
+        if known is not None and known.live and known.activity.at > activity.at:
+            # heard late: they have followed anew since
+            self._accept(tx, activity, target, heard_at)
+            return
         there = core.adapters[target.network].capabilities
         asked = there.follows == "request" and told
         if asked and follows.state_of(tx, actor, target) == "live":

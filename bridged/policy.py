@@ -63,6 +63,11 @@ class Facts:
     ghosts: frozenset[str] = frozenset()
     sinks: frozenset[str] = field(default_factory=frozenset[str])
 
+    @property
+    def bridged(self) -> bool:
+        """Whether what the actor says in public may go everywhere, asked or not."""
+        return self.standing == "in" or self.consent == "open"
+
 
 Rule = Callable[[Facts], str | None]
 

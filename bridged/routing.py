@@ -22,10 +22,9 @@ def destinations(f: Facts) -> Mapping[str, str]:
     # where somebody has an account of their own they speak for themselves
     sinks = f.sinks - f.own
     found: dict[str, str] = {}
-    bridged = f.standing == "in" or f.consent == "open"
-    if bridged or f.answers == "bridge":
+    if f.bridged or f.answers == "bridge":
         found |= dict.fromkeys(f.aimed & sinks, "answer")
-    if bridged:
+    if f.bridged:
         # whatever is about something can be shown only where that something is
         reach = sinks if isinstance(act, Post | Repost | Pin) else f.present
         if f.standing == "in":

@@ -1,7 +1,7 @@
 """Brings over what a post refers to: parents, roots and quotes that nobody over there has seen yet."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bridged import agenda
 from bridged.adapter import Envelope, Malformed, Unreachable
@@ -9,7 +9,7 @@ from bridged.core import Core
 from bridged.ghosts import Ghosts
 from bridged.model import Activity, Post, Ref, Report
 from bridged.policy import Facts, refuse
-from bridged.store import acts, identity, ledger, twins
+from bridged.store import acts, early, identity, ledger, twins
 from bridged.store.engine import Tx
 from bridged.store.signals import OUTBOX
 from bridged.tell import tell, there_of
@@ -221,15 +221,16 @@ class Threads:
 
         def unit(tx: Tx) -> None:
             known = acts.find(tx, activity.ref)
-            if acts.forestalled(tx, activity.ref, activity.actor) or (known is not None and not known.live):
+            if early.forestalled(tx, activity.ref, activity.actor) or (known is not None and not known.live):
                 return
             if not home and not core.may(tx, activity.actor):
                 return  # all of it may have changed while we fetched
-            acts.record(tx, activity, _answered(activity), roots(tx, activity), shown=True)
+            newest = resolve(tx, early.newest(tx, activity))
+            acts.record(tx, newest, _answered(activity), roots(tx, activity), shown=True)
             if not home and not acts.copies_of(tx, activity.ref, network):
                 now = core.now()
                 ledger.write(tx, now, "carried", activity.ref, actor=activity.actor, to=network, reason="context")
-                tell(core, tx, activity, network, now, context=True)
+                tell(core, tx, replace(activity, act=newest.act), network, now, context=True)
                 tx.signal(OUTBOX)
 
         await core.store.write(unit)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -86,7 +85,8 @@ def find(tx: Tx, ref: Ref) -> Known | None:
 def record(tx: Tx, activity: Activity, target: Ref | None, root: Ref | None = None, *, shown: bool = False) -> bool:
     """Puts an act on record; False when it is there already, deleted ones included.
 
-    One that was only `shown` before counts as new when it is heard.
+    One that was only `shown` before counts as new when it is heard, and reads as it did unless that was older: it was
+    shown as its home had it then.
     """
     values: dict[str, Any] = {
         "kind": kind_of(activity.act),
@@ -108,11 +108,9 @@ def record(tx: Tx, activity: Activity, target: Ref | None, root: Ref | None = No
         .where(acts.c.network == activity.ref.network, acts.c.id == activity.ref.id)
         .where(acts.c.actor == activity.actor.id, acts.c.state == "shown")
     )
-    if tx.execute(heard.where(acts.c.at <= activity.at).values(**values)).rowcount == 1:
+    if tx.execute(heard.where(acts.c.at < activity.at).values(**values)).rowcount == 1:
         return True
-    # what was shown is newer than what is heard only now: it was edited since
-    tx.execute(heard.values(state="live"))
-    return False
+    return tx.execute(heard.values(state="live")).rowcount == 1
 
 
 def revise(tx: Tx, ref: Ref, act: Act, at: float) -> None:
@@ -125,46 +123,33 @@ def strike(tx: Tx, ref: Ref) -> None:
     tx.execute(update(acts).where(acts.c.network == ref.network, acts.c.id == ref.id).values(state="deleted"))
 
 
-def _early(ref: Ref, actor: Ref) -> str:
-    return "early:" + sha256(f"{len(actor.id)}:{actor.id}{ref.id}".encode()).hexdigest()
+RECENT = 200
+"""How many of an actor's latest doings of a kind are looked through."""
 
 
-def forestall(tx: Tx, ref: Ref, actor: Ref, at: float) -> None:
-    """Remembers that `actor` took back an act not heard yet, so that it is not taken up when it comes late.
-
-    Kept for each actor, since nobody knows yet whose act it is: nobody can silence somebody else's.
-    """
-    insert_new(
-        tx,
-        acts,
-        network=ref.network,
-        id=_early(ref, actor),
-        kind="Delete",
-        actor=actor.id,
-        at=at,
-        state="deleted",
-        body=pack(model.Delete(ref)),
+def alike(tx: Tx, activity: Activity) -> list[Known]:
+    """Live acts of the actor, of late, that do the very same to the same thing, newest first; the activity's apart."""
+    known = find(tx, activity.ref)
+    target = known.target if known is not None else None
+    if target is None:
+        return []
+    latest = (
+        select(acts.c.id, acts.c.target_network, acts.c.target_id, acts.c.state)
+        .where(acts.c.network == activity.actor.network, acts.c.actor == activity.actor.id)
+        .where(acts.c.kind == kind_of(activity.act))
+        .order_by(acts.c.at.desc())
+        .limit(RECENT)
+        .subquery()
     )
-
-
-def forestalled(tx: Tx, ref: Ref, actor: Ref) -> bool:
-    return (
-        tx.execute(select(acts.c.id).where(acts.c.network == ref.network, acts.c.id == _early(ref, actor))).first()
-        is not None
+    same = select(latest.c.id).where(
+        latest.c.target_network == target.network,
+        latest.c.target_id == target.id,
+        latest.c.state == "live",
+        latest.c.id != activity.ref.id,
     )
-
-
-def done_before(tx: Tx, activity: Activity, target: Ref) -> bool:
-    """Whether the actor did the same kind of thing to `target` before, and has not taken it back."""
-    same = select(acts.c.id).where(
-        acts.c.target_network == target.network,
-        acts.c.target_id == target.id,
-        acts.c.kind == kind_of(activity.act),
-        acts.c.network == activity.actor.network,
-        acts.c.actor == activity.actor.id,
-        acts.c.state == "live",
-    )
-    return tx.execute(same.limit(1)).first() is not None
+    found = (find(tx, Ref(activity.actor.network, row.id)) for row in tx.execute(same).all())
+    alike = [k for k in found if k is not None and k.activity.act == activity.act]
+    return sorted(alike, key=lambda k: k.activity.at, reverse=True)
 
 
 def latest(tx: Tx, kind: str, limit: int) -> list[Known]:
@@ -280,9 +265,6 @@ def add_copy(tx: Tx, part: Part, network: str, actor: Ref, act: str, at: float) 
         ref, detail = last.ref, {**detail_in(last.detail), **part.detail}
     if last is not None and last.ref == ref and last.served == part.served and bool(last.gone) == part.gone:
         return last.id, False
-    if last is not None:
-        # an old version's id goes on leading to the newest; what it said is nobody's business any more
-        tx.execute(update(copies).where(copies.c.id == last.id).values(served=b""))
     key = tx.execute(
         copies.insert().values(
             origin_network=part.of.network,

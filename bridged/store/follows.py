@@ -104,6 +104,11 @@ def made_by(tx: Tx, actor: Ref, target: Ref) -> Ref | None:
     return Ref(actor.network, id) if id else None
 
 
+def made_anew(tx: Tx, actor: Ref, target: Ref, ref: Ref) -> None:
+    """It is this act now by which `actor` follows `target`."""
+    tx.execute(update(follows).where(*_pair(actor, target)).values(ref=ref.id))
+
+
 def count(tx: Tx, target: Ref, network: str) -> int:
     return _count(
         tx,
@@ -147,7 +152,7 @@ def wanted(tx: Tx, network: str) -> list[str]:
 
 
 def newer_list(tx: Tx, actor: Ref, ref: Ref, at: float, kind: str = "FollowList") -> bool:
-    """Notes the newest list of one kind of an account; False when the one at hand is not newer."""
+    """Notes the newest list, or profile, of an account; False when the one at hand is not newer."""
     mine = (lists.c.network == actor.network, lists.c.actor == actor.id, lists.c.kind == kind)
     known = tx.execute(select(lists.c.at, lists.c.ref).where(*mine)).first()
     if known is not None and (known.at > at or (known.at == at and known.ref <= ref.id)):

@@ -51,14 +51,6 @@ def waiting(tx: Tx, network: str, native_id: str) -> bytes | None:
     ).scalar()
 
 
-def postponed(tx: Tx, signer: Ref, now: float) -> bool:
-    """Whether something this signer said waits to be tried again."""
-    found = select(inbox.c.id).where(
-        inbox.c.network == signer.network, inbox.c.signer == signer.id, inbox.c.state == "new", inbox.c.due_at > now
-    )
-    return tx.execute(found.limit(1)).first() is not None
-
-
 def amend(tx: Tx, network: str, native_id: str, body: bytes) -> None:
     """Changes the body of an envelope of our own."""
     tx.execute(update(inbox).where(inbox.c.network == network, inbox.c.native_id == native_id).values(body=body))

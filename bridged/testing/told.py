@@ -42,8 +42,8 @@ from bridged.model import (
 class Told(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     """One act on the wire. `target` is what it is about: a post answered, liked or taken back, an account followed.
 
-    `targets` are several, `mentions` whom it names, or for a message to whom it goes.
-    `options` make a post a poll, `votes` are their counts. `links` are found in the text.
+    `parent` is what an edited post answers. `targets` are several, `mentions` whom it names, or for a message to whom
+    it goes. `options` make a post a poll, `votes` are their counts. `links` are found in the text.
     """
 
     kind: str
@@ -52,6 +52,7 @@ class Told(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     at: float
     text: str = ""
     target: str = ""
+    parent: str = ""
     mentions: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
     mark: str = ""
@@ -108,7 +109,8 @@ def act_of(told: Told, ref: Ref, by: Ref) -> Act | None:
                 )
             )  # fmt: skip
         case "Edit":
-            return Edit(PostBody(target(), by, Text(told.text), told.at))
+            parent = Ref(network, told.parent) if told.parent else None
+            return Edit(PostBody(target(), by, Text(told.text), told.at, reply_to=parent))
         case "FollowList":
             return FollowList(tuple(Ref(network, t) for t in told.targets))
         case "Profile":

@@ -8,7 +8,7 @@ import pytest
 
 from bridged.adapter import Envelope, Part
 from bridged.model import Account, Activity, Delete, Ghost, Post, PostBody, React, Ref, Span, Text
-from bridged.store import acts, follows, identity, inboxes, ledger, queue, schema
+from bridged.store import acts, early, follows, identity, inboxes, ledger, queue, schema
 from bridged.store import settings as kept
 from bridged.store.engine import Store, Tx, url_of
 from bridged.store.upgrade import CORE
@@ -71,10 +71,10 @@ async def test_shown_act_counts_as_new_when_its_author_is_heard(run: Run) -> Non
 
 
 async def test_early_delete_counts_for_its_own_actor_only(run: Run) -> None:
-    await run(lambda tx: acts.forestall(tx, POST, ALICE, 1.0))
-    await run(lambda tx: acts.forestall(tx, POST, ALICE, 2.0))
-    assert await run(lambda tx: acts.forestalled(tx, POST, ALICE))
-    assert not await run(lambda tx: acts.forestalled(tx, POST, Ref("red", "mallory")))
+    await run(lambda tx: early.forestall(tx, POST, ALICE, 1.0))
+    await run(lambda tx: early.forestall(tx, POST, ALICE, 2.0))
+    assert await run(lambda tx: early.forestalled(tx, POST, ALICE))
+    assert not await run(lambda tx: early.forestalled(tx, POST, Ref("red", "mallory")))
     assert await run(lambda tx: acts.find(tx, POST)) is None
 
 
