@@ -24,6 +24,7 @@ from bridged.model import Ref
 from bridged.outbox import Outbox
 from bridged.processes import ROLES
 from bridged.refresh import Refresh
+from bridged.retention import Retention
 from bridged.store import identity
 from bridged.store import settings as kept
 from bridged.store.engine import Store, Tx, url_of
@@ -61,6 +62,7 @@ class Daemon:
         self.bridge = Bridge(self.core)
         self.outbox = Outbox(self.core)
         self.refresh = Refresh(self.core, self.bridge.ghosts.profiles)
+        self.retention = Retention(self.core)
         self.http = Egress(
             user_agent=f"bridged/{__version__} (+{settings.base_url})",
             count=lambda reason: self.core.metrics.egress.labels(reason).inc(),
@@ -227,6 +229,7 @@ class Daemon:
             ("bridge", "bridge", self.bridge.run, True),
             ("deliver", "outbox", self.outbox.run, True),
             ("bridge", "refresh", lambda: alone("refresh", self.refresh.run), True),
+            ("bridge", "retention", lambda: alone("retention", self.retention.run), True),
             ("bridge", "listed", lambda: alone("listed", self.listed), False),
             *(("ingest", n, a.run, True) for n, a in core.adapters.items()),
             *(("relay", f"{n} streams", a.serve, False) for n, a in core.adapters.items()),

@@ -41,6 +41,8 @@ class Metrics:
             buckets=LAG_BUCKETS,
         )
         self.egress = Counter("bridged_egress_refused_total", "Requests the guard refused", ["reason"], registry=r)
+        self.pruned = Counter("bridged_pruned_total", "Rows kept long enough", ["table"], registry=r)
+        self.size = Gauge("bridged_store_bytes", "Size of the database", registry=r)
         self._own: dict[str, Gauge] = {}
 
     def gauge(self, network: str, name: str, value: float, labels: dict[str, str]) -> None:

@@ -1,6 +1,6 @@
 """`bridged trace`: from an id or address to the whole way of what it names, as the store remembers it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -74,6 +74,7 @@ class Story:
 
     kind    the act's name, "Account", or "" when only the ledger knows of it
     state   live or deleted; of an account in, out or undecided
+    since   steps before this are not told: they are kept no longer. None when there can be none
     """
 
     asked: str
@@ -89,6 +90,7 @@ class Story:
     ghosts: list[Named] = field(default_factory=list["Named"])
     steps: list[Step] = field(default_factory=list["Step"])
     there: list[There] = field(default_factory=list["There"])
+    since: float | None = None
 
 
 async def trace(core: Core, asked: str) -> Story | None:
@@ -105,10 +107,16 @@ async def trace(core: Core, asked: str) -> Story | None:
         for ref in [*refs, *(ghost.ref for ghost in named_so if ghost)]:
             origin = _origin(tx, ref)
             if origin is not None:
-                return _story(core, tx, asked, origin)
+                story = _story(core, tx, asked, origin)
+                return replace(story, since=_since(core, tx, story))
         return None
 
     return await core.store.read(unit)
+
+
+def _since(core: Core, tx: Tx, story: Story) -> float | None:
+    kept = core.now() - core.settings.keep.ledger
+    return kept if ledger.pruned(tx) and (story.at is None or story.at < kept) else None
 
 
 def meant(core: Core, asked: str) -> list[Ref]:
@@ -240,6 +248,8 @@ def lines(story: Story) -> list[str]:
     for ghost in story.ghosts:
         fact("ghost", f"{ghost.network}: {ghost.name}")
     out.append("Its way")
+    if story.since is not None:
+        out.append(f"  steps before {moment(story.since)} are kept no longer (keep.ledger)")
     out += [f"  {_told(step)}" for step in story.steps] or ["  nothing was written down about it"]
     for there in story.there:
         out.append(f"On {there.network}")
@@ -263,6 +273,8 @@ def _told(step: Step) -> str:
 
 
 def _went(delivery: Delivery) -> str:
+    if not delivery.act:
+        return f"to {delivery.endpoint}: {delivery.state}; more is kept no longer (keep.sent)"
     tries = "1 attempt" if delivery.attempts == 1 else f"{delivery.attempts} attempts"
     said = f"{delivery.act} to {delivery.endpoint}: {delivery.state}, {tries}"
     if delivery.next_try is not None:

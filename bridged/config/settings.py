@@ -1,5 +1,6 @@
 """The keys of bridge.yaml, their types and their defaults."""
 
+import math
 import os
 import re
 from collections.abc import Collection, Mapping
@@ -26,6 +27,9 @@ from bridged.config.validation import Model, nearest, validate
 Consent = Literal["open", "opt-in", "listed"]
 Answer = Literal["bridge", "digest", "drop"]
 Unlisted = Literal["carry", "drop"]
+
+DAY = 86_400.0
+_UNITS = {"d": DAY, "w": 7 * DAY, "y": 365 * DAY}
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HOST_NAME = re.compile(rf"(?:{_LABEL}\.)*{_LABEL}")
@@ -134,6 +138,21 @@ def _empty_is_none(value: object) -> object:
     return {} if value is None else value
 
 
+def _duration(value: object) -> float:
+    if value == "never":
+        return math.inf
+    match = re.fullmatch(r"(\d{1,5})\s*([dwy])", str(value))
+    seconds = int(match[1]) * _UNITS[match[2]] if match else 0.0
+    if isinstance(value, float):  # a default of ours
+        return value
+    if not seconds:
+        raise ValueError(
+            f"must be days, weeks or years, like 14d, 4w or 1y, or never for what is to stay (got {value!r})"
+        )
+    return seconds
+
+
+Duration = Annotated[float, BeforeValidator(_duration)]
 Domain = Annotated[str, AfterValidator(_domain)]
 Cidr = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
 Place = Annotated[Path, AfterValidator(_in_folder)]
@@ -186,6 +205,19 @@ class Log(_Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
+class Keep(_Section):
+    """For how long things are kept that nothing depends on any more."""
+
+    input: Duration = 14 * DAY
+    sent: Duration = 30 * DAY
+    dead: Duration = 90 * DAY
+    ledger: Duration = 90 * DAY
+
+    def ages(self) -> dict[str, float]:
+        """In seconds; infinite is for ever."""
+        return {"input": self.input, "sent": self.sent, "dead": self.dead, "ledger": self.ledger}
+
+
 class Settings(_Section):
     """One bridge's settings. The networks named in them are those whose adapters are installed."""
 
@@ -206,6 +238,7 @@ class Settings(_Section):
     accounts: Annotated[tuple[Annotated[str, AfterValidator(_account)], ...], Field(max_length=100_000)] = ()
     egress: Egress = Egress()
     bot: Bot = Bot()
+    keep: Keep = Keep()
     adapters: Annotated[dict[str, RawAdapter], Field(max_length=100, repr=False)] = {}
     log: Log = Log()
 

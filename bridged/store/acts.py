@@ -265,6 +265,9 @@ def add_copy(tx: Tx, part: Part, network: str, actor: Ref, act: str, at: float) 
         ref, detail = last.ref, {**detail_in(last.detail), **part.detail}
     if last is not None and last.ref == ref and last.served == part.served and bool(last.gone) == part.gone:
         return last.id, False
+    if last is not None:
+        # an old version's id goes on leading to the newest; what it said is nobody's business any more
+        tx.execute(update(copies).where(copies.c.id == last.id).values(served=b""))
     key = tx.execute(
         copies.insert().values(
             origin_network=part.of.network,

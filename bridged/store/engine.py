@@ -89,6 +89,7 @@ def _pragmas(dbapi: Any, _record: Any) -> None:
     dbapi.isolation_level = None
     cursor = dbapi.cursor()
     for pragma in (
+        "auto_vacuum=INCREMENTAL",  # counts for new files alone
         "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",

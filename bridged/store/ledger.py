@@ -51,6 +51,11 @@ def about(tx: Tx, origin: Ref, limit: int = 500) -> list[dict[str, Any]]:
     return [dict(r._mapping) for r in rows]
 
 
+def pruned(tx: Tx) -> bool:
+    """Whether the first rows are kept no longer."""
+    return (tx.execute(select(func.min(ledger.c.id))).scalar() or 1) > 1
+
+
 def tally(tx: Tx, since: float) -> dict[tuple[str, str], int]:
     """(step, reason) -> rows since a time, for `bridged status`."""
     rows = tx.execute(

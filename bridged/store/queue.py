@@ -20,6 +20,7 @@ from bridged.model import Ref
 from bridged.store import identity
 from bridged.store.engine import Lost, Tx
 from bridged.store.schema import copies, lanes, members, outbox
+from bridged.store.schema import reached as gone_by
 from bridged.store.sql import clean, insert_new
 
 _waits = msgspec.json.Decoder(list[tuple[Ref, int]])
@@ -80,6 +81,8 @@ def enqueue(
     )
     lane = tx.execute(select(lanes.c.id, lanes.c.due_at).where(*where)).one()
     if tx.execute(select(outbox.c.id).where(outbox.c.copy == copy, outbox.c.lane == lane.id)).first():
+        return False
+    if tx.execute(select(gone_by.c.lane).where(gone_by.c.copy == copy, gone_by.c.lane == lane.id)).first():
         return False
     tx.execute(
         outbox.insert().values(
@@ -235,24 +238,35 @@ def cancel(tx: Tx, copy_ids: Collection[int] | Select[Any], reason: str) -> int:
 
 def reached(tx: Tx, copy_ids: Collection[int] | Select[Any]) -> list[str]:
     """Every endpoint these copies were ever queued for, dead ones left out."""
-    rows = tx.execute(
+    queued = (
         select(lanes.c.endpoint)
         .join(outbox, outbox.c.lane == lanes.c.id)
         .where(outbox.c.copy.in_(copy_ids), outbox.c.state != "dead")
+    )
+    return sorted(r.endpoint for r in tx.execute(queued.union(_before(copy_ids))))
+
+
+def _before(copy_ids: Collection[int] | Select[Any]) -> Select[Any]:
+    """Endpoints of deliveries that are kept no longer."""
+    return (
+        select(lanes.c.endpoint)
+        .join(gone_by, gone_by.c.lane == lanes.c.id)
+        .where(gone_by.c.copy.in_(copy_ids))
         .distinct()
     )
-    return sorted(r.endpoint for r in rows)
 
 
 def deliveries(tx: Tx, copy_ids: Collection[int] | Select[Any]) -> list[dict[str, Any]]:
-    """For `bridged trace`: endpoint, state, attempts and last reason of each delivery of these copies."""
+    """For `bridged trace`: endpoint, state, attempts and last reason of each delivery of these copies. Of old ones
+    nothing is kept but the endpoint: they come first, without an act."""
     rows = tx.execute(
         select(lanes.c.endpoint, lanes.c.due_at, outbox)
         .join(outbox, outbox.c.lane == lanes.c.id)
         .where(outbox.c.copy.in_(copy_ids))
         .order_by(outbox.c.id)
     )
-    return [
+    old = {"act": "", "state": "sent", "attempts": 0, "reason": "", "next_try": None}
+    return [{"endpoint": r.endpoint, **old} for r in tx.execute(_before(copy_ids))] + [
         {
             "endpoint": r.endpoint,
             "act": r.act,

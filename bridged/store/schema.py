@@ -171,6 +171,14 @@ outbox = Table(
     sqlite_autoincrement=True,
 )
 
+reached = Table(  # where copies went, when the deliveries that say so are kept no longer
+    "reached",
+    metadata,
+    Column("copy", Serial, primary_key=True, autoincrement=False),
+    Column("lane", Serial, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
+
 follows = Table(
     "follows",
     metadata,
