@@ -23,7 +23,7 @@ from adapters.activitypub.shapes import (
     when,
 )
 from adapters.activitypub.texts import emojis, hashtags, plain_of, text_of
-from bridged.api import Account, Malformed
+from bridged.api import Account, Malformed, clean_name
 
 MAX_NAME = 500
 MAX_FIELDS = 16
@@ -44,13 +44,14 @@ def account_of(source: Object) -> Account:
     if not host:
         raise Malformed("no_id")
     username = text(source.get("preferredUsername"))
-    if not username or len(username) > MAX_NAME or any(c.isspace() or c in "@/" for c in username):
+    # what is not to be seen could make one name look like another
+    if not username or len(username) > MAX_NAME or not username.isprintable() or any(c in " @/" for c in username):
         raise Malformed("no_name")
     inbox = ident(source.get("inbox"))
     if not origin(inbox):
         raise Malformed("no_inbox")
     shared = ident((embedded(source.get("endpoints")) or {}).get("sharedInbox"))
-    name = plain_of(natural(source, "name")[0])[:MAX_NAME]
+    name = clean_name(plain_of(natural(source, "name")[0]), MAX_NAME)
     bio = text_of(natural(source, "summary")[0], source)
     fields = tuple(_fields(source))
     moved = ident(source.get("movedTo"))

@@ -12,23 +12,19 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count
-from typing import Any
 from urllib.parse import quote, unquote
 
 import pytest
 import pytest_asyncio
 
 from .kit import eventually
-from .kit.canary import Canary
-from .kit.daemon import Daemon
-from .kit.fediverse import AS2, Actor, Answer, Got
-from .kit.internet import EVIL, FAR, GOOD, Authority, Names, Site, canary_everywhere, inside, internet, refused_of
-from .kit.nostr import Relay, npub, said
+from .kit.abroad import World, abroad, numbers
+from .kit.fediverse import AS2, Answer, Got
+from .kit.internet import EVIL, internet, refused_of
+from .kit.nostr import npub, said
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-RELAY = "192.5.5.241"
 SPELLINGS = """
 127.0.0.1 127.1 127.0.1 0x7f.1 0x7f000001 2130706433 0177.0.0.1 017700000001 127.0.0.1. 0.0.0.0 0 0x0 4294967297
 10.0.0.1 172.16.0.1 192.168.0.1 100.64.0.1 169.254.169.254 192.0.0.170 192.0.2.1 198.18.0.1 192.88.99.1 224.0.0.1
@@ -41,9 +37,6 @@ private.example mixed.example mapped.example meta.example six.example private.ex
 """
 HOSTS = SPELLINGS.split()
 ANSWERS = {
-    "good.example": [GOOD],
-    "far.example": [FAR],
-    "evil.example": [EVIL],
     "localhost": ["127.0.0.1", "::1"],
     "private.example": ["10.0.0.1"],
     "mixed.example": [EVIL, "127.0.0.1"],
@@ -52,49 +45,6 @@ ANSWERS = {
     "six.example": ["2001:500:2::c", "fd00::1"],
 }
 Hosts = Sequence[str]
-numbers = count()
-
-
-@dataclass
-class World:
-    daemon: Daemon
-    names: Names
-    bird: Canary
-    good: Site
-    far: Site
-    evil: Site
-    relay: Relay
-    alice: Actor
-    listed: list[str]
-    """Paths at which the settings' own accounts were looked for."""
-
-    @property
-    def inbox(self) -> str:
-        return f"{self.daemon.base}/inbox"
-
-    async def settled(self) -> None:
-        """Nothing waits any more: all that was heard is decided on, all that was queued tried."""
-
-        async def idle() -> bool:
-            heard = await self.daemon.rows("SELECT native_id FROM inbox WHERE state = 'new' AND network <> 'bridge'")
-            queued = await self.daemon.rows("SELECT id FROM outbox WHERE state = 'ready' AND attempt = 0")
-            assert (heard[:3], queued[:3]) == ([], [])
-            return True
-
-        await eventually(idle, timeout=40, every=0.1)
-
-    async def each(self, hosts: Hosts, one: Callable[[str], Awaitable[Any]]) -> None:
-        """A few at a time: look-ups for strangers have few slots."""
-        slots = asyncio.Semaphore(6)
-
-        async def in_turn(host: str) -> None:
-            async with slots:
-                await one(host)
-
-        await asyncio.gather(*map(in_turn, hosts))
-
-    async def send(self, activity: dict[str, Any], by: Actor | None = None) -> None:
-        assert await (by or self.alice).send(activity, self.inbox) == 202, activity
 
 
 @pytest.fixture(scope="module")
@@ -105,53 +55,28 @@ def net() -> Iterator[None]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def world(net: None, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    folder = tmp_path_factory.mktemp("ssrf")
-    authority = Authority(folder)
-    config = {
-        "egress": {"allow": [], "ports": [80, 443, 8080]},
-        "adapters": {"nostr": {"relays": [f"ws://{RELAY}:8080"]}},
-        "accounts": [f"activitypub:@listed@{host}" for host in [*HOSTS, "far.example"]],
-    }
-    async with (
-        Names() as names,
-        canary_everywhere() as bird,
-        Site(authority, "good.example", GOOD) as good,
-        Site(authority, "far.example", FAR) as far,
-        Site(authority, "evil.example", EVIL, "mixed.example") as evil,
-        Relay(RELAY, 8080) as relay,
-    ):
-        names.answers |= {name: [addresses] for name, addresses in ANSWERS.items()}
-        daemon = Daemon(folder, config=config, env=authority.env)
-        await daemon.start(prefix=inside(folder))
-        made = World(daemon, names, bird, good, far, evil, relay, good.actor("alice"), [])
-        far.script = lambda got: made.listed.append(got.path) if "listed" in got.path else None
-        good.script = made_script(good)
-        await made.send(made.alice.follow(await daemon.actor_of("bridge")))
-        await made.settled()
+    accounts = [f"activitypub:@listed@{host}" for host in [*HOSTS, "far.example"]]
+    async with abroad(tmp_path_factory.mktemp("ssrf"), ANSWERS, {"accounts": accounts}) as made:
+        made.good.script = _script
         yield made
-        assert await daemon.stop() == 0
 
 
 REDIRECTS: dict[str, str] = {}
 
 
-def made_script(good: Site) -> Callable[[Got], Answer | None]:
+def _script(got: Got) -> Answer | None:
     """Whatever a test put into REDIRECTS; WebFinger of `w7` leads wherever REDIRECTS["w7"] says."""
-
-    def script(got: Got) -> Answer | None:
-        path, _, query = got.path.partition("?")
-        if path in REDIRECTS:
-            return Answer(302, {"Location": REDIRECTS[path]})
-        name = unquote(query).partition("acct:")[2].partition("@")[0]
-        if path == "/.well-known/webfinger" and name in REDIRECTS:
-            jrd = {
-                "subject": f"acct:{name}@good.example",
-                "links": [{"rel": "self", "type": AS2, "href": REDIRECTS[name]}],
-            }
-            return Answer(200, {"Content-Type": "application/jrd+json"}, json.dumps(jrd).encode())
-        return None
-
-    return script
+    path, _, query = got.path.partition("?")
+    if path in REDIRECTS:
+        return Answer(302, {"Location": REDIRECTS[path]})
+    name = unquote(query).partition("acct:")[2].partition("@")[0]
+    if path == "/.well-known/webfinger" and name in REDIRECTS:
+        jrd = {
+            "subject": f"acct:{name}@good.example",
+            "links": [{"rel": "self", "type": AS2, "href": REDIRECTS[name]}],
+        }
+        return Answer(200, {"Content-Type": "application/jrd+json"}, json.dumps(jrd).encode())
+    return None
 
 
 # --- the ways in: each makes the daemon want something of every one of the hosts ---
@@ -199,7 +124,7 @@ async def redirects(world: World, hosts: Hosts) -> None:
 
 async def inboxes(world: World, hosts: Hosts) -> None:
     """Where answers go: the inbox that an account names."""
-    nora = await someone(world)
+    nora = await world.someone()
 
     async def one(host: str) -> None:
         dora = world.good.actor(f"dora{next(numbers)}", world.alice.key)
@@ -252,12 +177,6 @@ async def profiles(world: World, hosts: Hosts) -> None:
     await world.each(hosts, one)
 
 
-async def someone(world: World) -> str:
-    """Nora on Nostr, as her ghost."""
-    await world.relay.publish(said("nora", 0, json.dumps({"name": "nora"})))
-    return await world.daemon.actor_of(npub("nora"))
-
-
 @dataclass(frozen=True)
 class Way:
     go: Callable[[World, Hosts], Awaitable[None]]
@@ -294,7 +213,7 @@ async def test_no_address_inside_is_reached(world: World, way: Way) -> None:
     for part in way.asks:
         await eventually(lambda p=part: [got for got in world.far.got if p in got.path])
     assert not [got for got in world.far.got if "picture" in got.path], "media are linked to, not fetched"
-    await still_good(world)
+    await world.still_good()
 
 
 async def test_accounts_of_the_settings_are_looked_up_outside_alone(world: World) -> None:
@@ -312,7 +231,7 @@ async def test_name_that_changes_its_mind_is_judged_each_time(world: World) -> N
     assert [got.path for got in world.evil.got] == ["/first"]
     assert refused_of(await world.daemon.metrics()) > before
     assert world.bird.hits == []
-    await still_good(world)
+    await world.still_good()
 
 
 async def test_ports_that_are_not_the_webs_are_not_knocked_at(world: World) -> None:
@@ -322,7 +241,7 @@ async def test_ports_that_are_not_the_webs_are_not_knocked_at(world: World) -> N
     await world.settled()
     assert refused_of(await world.daemon.metrics()) >= before + 7
     assert not [got for got in world.far.got if "ported" in got.path]
-    await still_good(world)
+    await world.still_good()
 
 
 async def test_key_elsewhere_and_pasted_addresses_cause_no_request_at_all(world: World) -> None:
@@ -337,7 +256,7 @@ async def test_key_elsewhere_and_pasted_addresses_cause_no_request_at_all(world:
         assert (await world.daemon.get(f"/.well-known/webfinger?resource={resource}"))[0] == 404
     assert [got.path for got in world.far.got if got.path != "/relay"] == []
     assert world.bird.hits == []
-    await still_good(world)
+    await world.still_good()
 
 
 async def test_canaries_hear_whoever_calls(world: World) -> None:
@@ -350,10 +269,3 @@ async def test_canaries_hear_whoever_calls(world: World) -> None:
             called += 1
     await eventually(lambda: len(world.bird.hits) == called)
     world.bird.hits.clear()
-
-
-async def still_good(world: World) -> None:
-    """A post by the same member still crosses."""
-    text = f"all is well {next(numbers)}"
-    await world.send(world.alice.create(text))
-    await eventually(lambda: [e for e in world.relay.events(kinds=[1]) if e["content"] == text], timeout=30)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bridged.api import Account, Profile, Span, Text
+from bridged.api import Account, Malformed, Profile, Span, Text
 from tests.unit.activitypub.fake import HOME, NOW
 from tests.unit.activitypub.hearing import ALICE, ap, one
 from tests.unit.activitypub.telling import ACTOR, BOB, said
@@ -128,3 +128,14 @@ def test_profile_is_written_whole():
 
 def test_profile_of_who_moved_to_the_fediverse_says_so():
     assert written(moved=BOB.ref)["movedTo"] == BOB.ref.id
+
+
+@pytest.mark.parametrize("name", ["Ali\u202ece", "A\u200bl\u2060i\ufeffce", "\u2066Alice\u2069", "Ali\x1bce\x07"])
+def test_name_holds_nothing_unseen(name: str):
+    assert read(name=name).name == "Alice"
+
+
+@pytest.mark.parametrize("username", ["ali\u202ece", "ali\u200bce", "ali\x7fce", "a b", "a@b", ""])
+def test_username_with_anything_unseen_is_none(username: str):
+    with pytest.raises(Malformed, match="no_name"):
+        read(preferredUsername=username)

@@ -1,0 +1,113 @@
+"""A bridge on the internet of a test: operators' own guard, names, certificates, honest hosts and canaries.
+
+with internet():
+    async with abroad(folder) as world:
+        await world.send(world.alice.create("hello"))
+"""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from . import eventually
+from .canary import Canary
+from .daemon import Daemon
+from .fediverse import Actor
+from .internet import EVIL, FAR, GOOD, Authority, Names, Site, canary_everywhere, inside
+from .nostr import Relay, npub, said
+
+RELAY = "192.5.5.241"
+numbers = count()
+
+
+@dataclass
+class World:
+    """alice, at good.example, is a member."""
+
+    daemon: Daemon
+    names: Names
+    bird: Canary
+    good: Site
+    far: Site
+    evil: Site
+    relay: Relay
+    alice: Actor
+    listed: list[str] = field(default_factory=list[str])
+    """Paths at far.example at which the settings' own accounts were looked for."""
+
+    @property
+    def inbox(self) -> str:
+        return f"{self.daemon.base}/inbox"
+
+    async def settled(self) -> None:
+        """Nothing waits any more: all that was heard is decided on, all that was queued tried."""
+
+        async def idle() -> bool:
+            heard = await self.daemon.rows("SELECT native_id FROM inbox WHERE state = 'new' AND network <> 'bridge'")
+            queued = await self.daemon.rows("SELECT id FROM outbox WHERE state = 'ready' AND attempt = 0")
+            assert (heard[:3], queued[:3]) == ([], [])
+            return True
+
+        await eventually(idle, timeout=40, every=0.1)
+
+    async def each(self, hosts: Sequence[str], one: Callable[[str], Awaitable[Any]]) -> None:
+        """A few at a time: look-ups for strangers have few slots."""
+        slots = asyncio.Semaphore(6)
+
+        async def in_turn(host: str) -> None:
+            async with slots:
+                await one(host)
+
+        await asyncio.gather(*map(in_turn, hosts))
+
+    async def send(self, activity: dict[str, Any], by: Actor | None = None) -> None:
+        assert await (by or self.alice).send(activity, self.inbox) == 202, activity
+
+    async def someone(self, name: str = "nora", **profile: Any) -> str:
+        """Somebody on Nostr with this profile, as their ghost."""
+        await self.relay.publish(said(name, 0, json.dumps({"name": name, **profile})))
+        return await self.daemon.actor_of(npub(name))
+
+    async def still_good(self) -> None:
+        """A post by alice still crosses."""
+        text = f"all is well {next(numbers)}"
+        await self.send(self.alice.create(text))
+        await eventually(lambda: [e for e in self.relay.events(kinds=[1]) if e["content"] == text], timeout=30)
+
+
+@contextlib.asynccontextmanager
+async def abroad(
+    folder: Path, names: Mapping[str, Sequence[str]] | None = None, config: Mapping[str, Any] | None = None
+) -> AsyncIterator[World]:
+    """`names` are more names than those of the three hosts, `config` is laid over that of the bridge."""
+    authority = Authority(folder)
+    mine = {
+        "egress": {"allow": [], "ports": [80, 443, 8080]},
+        "adapters": {"nostr": {"relays": [f"ws://{RELAY}:8080"]}},
+        **(config or {}),
+    }
+    async with (
+        Names() as dns,
+        canary_everywhere() as bird,
+        Site(authority, "good.example", GOOD) as good,
+        Site(authority, "far.example", FAR) as far,
+        Site(authority, "evil.example", EVIL, "mixed.example") as evil,
+        Relay(RELAY, 8080) as relay,
+    ):
+        dns.answers |= {name: [list(found)] for name, found in (names or {}).items()}
+        dns.answers |= {"good.example": [[GOOD]], "far.example": [[FAR]], "evil.example": [[EVIL]]}
+        daemon = Daemon(folder, config=mine, env=authority.env)
+        await daemon.start(prefix=inside(folder))
+        made = World(daemon, dns, bird, good, far, evil, relay, good.actor("alice"))
+        far.script = lambda got: made.listed.append(got.path) if "listed" in got.path else None
+        await made.send(made.alice.follow(await daemon.actor_of("bridge")))
+        await eventually(lambda: good.posts("Accept"))
+        await made.settled()
+        yield made
+        assert await daemon.stop() == 0
+        assert bird.hits == []
