@@ -203,12 +203,10 @@ class Outbox:
         assert isinstance(item, queue.Item)
         if item.withdrawn and item.act not in AFTER:
             self._note(tx, item, "cancelled", "consent-withdrawn")
-            queue.settle(tx, item, "cancelled", "consent-withdrawn", self.core.now())
-            return True
+            return queue.settle(tx, item, "cancelled", "consent-withdrawn", self.core.now())
         if _ghost(tx, item) is None:
             self._note(tx, item, "dead", "no-ghost")
-            queue.settle(tx, item, "dead", "no-ghost", self.core.now())
-            return True
+            return queue.settle(tx, item, "dead", "no-ghost", self.core.now())
         if lane.network not in self.core.adapters:
             queue.postpone(tx, item, self.core.now() + 3600, "its adapter is switched off", tried=False)
             return False
@@ -232,17 +230,15 @@ class Outbox:
         if isinstance(outcome, Sent):
             acts.settle_copy(tx, item.copy, outcome.ref, outcome.detail)
             self._note(tx, item, "sent", outcome.note)
-            queue.settle(tx, item, "sent", outcome.note, now)
             count(item.lane.network, "sent").inc()
             self.core.metrics.latency.labels(item.lane.network).observe(max(0.0, now - item.queued_at))
-            return True
+            return queue.settle(tx, item, "sent", outcome.note, now)
         wait = delay(item.attempt, outcome.after if isinstance(outcome, Retry) else None)
         if isinstance(outcome, Rejected) or now + wait - item.queued_at > GIVE_UP:
             self._note(tx, item, "dead", outcome.why)
-            queue.settle(tx, item, "dead", outcome.why, now)
             count(item.lane.network, "dead").inc()
             self.core.log.warning("delivery_dead", endpoint=item.lane.endpoint, why=outcome.why, act=item.act)
-            return True
+            return queue.settle(tx, item, "dead", outcome.why, now)
         self._note(tx, item, "retry", outcome.why)
         queue.postpone(tx, item, now + wait, outcome.why, tried=True)
         count(item.lane.network, "retry").inc()

@@ -15,7 +15,7 @@ from bridged.config import Settings
 from bridged.core import Core
 from bridged.daemon import opened
 from bridged.logs import plain
-from bridged.store import acts, identity, inboxes, ledger, queue
+from bridged.store import acts, identity, inboxes, ledger, processes, queue
 from bridged.store.engine import Tx
 
 HOUR = 3600.0
@@ -82,6 +82,7 @@ def _status(core: Core, tx: Tx) -> dict[str, Any]:
         "inbox": waiting,
         "inbox_age": None if since is None else round(max(0.0, now - since), 1),
         "last_hour": {step: hour.get(step, {}) for step in ("sent", "dropped", "lost", "dead")},
+        "processes": [asdict(process) for process in processes.living(tx)],
     }
 
 
@@ -111,6 +112,13 @@ def _status_lines(document: dict[str, Any]) -> list[str]:
             f"  queue     {_waiting(facts['queue'], facts['queue_age'])}",
         ]
     out.append(f"Inbox: {_waiting(document['inbox'], document['inbox_age'])}")
+    for process in document["processes"]:
+        out.append(
+            plain(
+                f"Process {process['id']} on {process['host']} (pid {process['pid']}): {process['roles']}; last sign of"
+                f" life {process['silent']:.0f} s ago; alone: {', '.join(process['leases']) or 'nothing'}"
+            )
+        )
     out.append("Last hour:")
     for step, reasons in document["last_hour"].items():
         out.append(f"  {step:<9} {sum(reasons.values())}")

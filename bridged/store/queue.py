@@ -198,18 +198,20 @@ def begin(tx: Tx, item: Item) -> None:
     tx.execute(update(outbox).where(outbox.c.id == item.id).values(attempt=item.attempt + 1))
 
 
-def settle(tx: Tx, item: Item, state: str, reason: str, now: float) -> None:
-    """The head is sent, dead or cancelled: the next row of its lane may be tried at once. Raises Lost."""
+def settle(tx: Tx, item: Item, state: str, reason: str, now: float) -> bool:
+    """The head is sent, dead or cancelled. Whether there is another, to be tried at once: if not, the lane is no longer
+    this process's. Raises Lost."""
     tx.execute(
         update(outbox).where(outbox.c.id == item.id).values(state=state, reason=clean(reason), attempt=item.attempt + 1)
     )
     more = tx.execute(
         select(outbox.c.id).where(outbox.c.lane == item.lane.id, outbox.c.state == "ready").limit(1)
     ).first()
-    if more:
-        _change(tx, item.lane, due_at=now)
-    else:
+    if more is None:
         _change(tx, item.lane, due_at=None, owner=None)
+        return False
+    _change(tx, item.lane, due_at=now)
+    return True
 
 
 def postpone(tx: Tx, item: Item, due_at: float, reason: str, tried: bool) -> None:

@@ -66,7 +66,8 @@ async def database(kind: str) -> AsyncGenerator[str]:
 
 
 class Daemon:
-    """bridged in `folder`. `config` is laid over the usual settings, key by key; `env` over the environment."""
+    """bridged in `folder`, with `--roles`. `config` is laid over the usual settings, key by key; `env` over the
+    environment."""
 
     def __init__(
         self,
@@ -75,7 +76,9 @@ class Daemon:
         config: Mapping[str, Any] | None = None,
         env: Mapping[str, str] | None = None,
         port: int | None = None,
+        roles: str = "",
     ) -> None:
+        self.roles = roles
         self.folder, self.store, self.env = folder, store, dict(env or {})
         self.port = port or free_port()
         self.domain = f"127.0.0.1:{self.port}"
@@ -112,7 +115,7 @@ class Daemon:
         with self.log_file.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 *prefix,
-                *self._command("run"),
+                *self._command("run", *(["--roles", self.roles] if self.roles else [])),
                 env={**ENVIRON, "PYTHONPATH": str(ROOT), **self.env, **(env or {})},
                 cwd=self.folder,
                 stdin=asyncio.subprocess.DEVNULL,

@@ -162,10 +162,10 @@ async def _queued(run: Run, *bodies: bytes, endpoint: str = "hub") -> list[int]:
 async def test_lane_gives_its_oldest_first_and_rests_when_empty(run: Run) -> None:
     await _queued(run, b"1", b"2")
     (lane,) = await run(lambda tx: queue.claim(tx, 1.0, 10, ()))
-    for body in (b"1", b"2"):
+    for body, more in ((b"1", True), (b"2", False)):
         item = await run(lambda tx: queue.head(tx, lane))
         assert item.body == body
-        await run(lambda tx, i=item: queue.settle(tx, i, "sent", "", 1.0))
+        assert await run(lambda tx, i=item: queue.settle(tx, i, "sent", "", 1.0)) is more
     assert await run(lambda tx: queue.head(tx, lane)) is None
     assert await run(queue.next_due) is None
     assert await run(queue.depth) == {}
