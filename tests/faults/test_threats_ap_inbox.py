@@ -16,6 +16,7 @@ from tests.unit.activitypub.fake import PUBLIC, rsa_key
 
 from .kit import eventually
 from .kit.fediverse import Actor
+from .kit.nostr import said
 from .kit.scene import Scene, scene
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -278,6 +279,23 @@ async def test_letters_that_databases_refuse_do_no_harm(here: Scene, how: str) -
     await here.settled()
     assert "bridge_failed" not in here.daemon.log
     assert "request_failed" not in here.daemon.log
+    await here.good()
+
+
+async def test_letters_from_nostr_that_databases_refuse_do_no_harm(here: Scene) -> None:
+    """Events may hold NUL: what cannot be kept is dropped, and what nora says next still crosses."""
+    await here.relay.publish(said("nora", 1, f"nul {NUL}", ("t", NUL), ("subject", NUL), ("content-warning", NUL)))
+    await here.relay.publish(said("nora", 30023, f"# article {NUL}", ("d", NUL), ("title", NUL), ("image", NUL)))
+    await here.relay.publish(said("nora", 7, NUL, ("e", "0" * 64), ("p", NUL)))
+    await here.relay.publish(
+        said("nora", 0, json.dumps({"name": f"nora{NUL}", "about": NUL, "nip05": NUL, "website": NUL}))
+    )
+    await here.relay.publish(said("nora", 10002, "", ("r", f"wss://{NUL}.example")))
+    await here.settled()
+    await here.relay.publish(said("nora", 1, "after all that"))
+    await eventually(lambda: [got for got in here.peer.posts("Create") if b"after all that" in got.body], timeout=30)
+    assert "bridge_failed" not in here.daemon.log
+    assert "bridge_waits_for_store" not in here.daemon.log
     await here.good()
 
 

@@ -68,8 +68,8 @@ class Scene:
             heard = await self.daemon.rows(
                 f"SELECT native_id FROM inbox WHERE state = 'new' AND (network <> 'bridge' OR due_at < {soon})"
             )
-            queued = await self.daemon.rows("SELECT id FROM outbox WHERE state = 'ready' AND attempt = 0")
-            assert (heard[:3], queued[:3]) == ([], [])
+            queued = await self.daemon.rows("SELECT id, act, lane FROM outbox WHERE state = 'ready' AND attempt = 0")
+            assert not heard + queued, f"waits: {heard[:3]} {queued[:3]}"
             return True
 
         await eventually(idle, timeout=40)
