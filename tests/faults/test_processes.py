@@ -70,10 +70,9 @@ async def test_subscribers_on_every_process_hear_what_any_process_stores(pair: R
     async with client(one.relay_url) as here, client(two.relay_url) as there:
         for each in (here, there):
             await each.stored({"limit": 0})
-        post = said("nora", 1, "to one of two", at=int(time.time()))
-        assert await there.publish(post) == (True, "")
-        passing = said("nora", 20001, "not kept", at=int(time.time()))
-        assert await here.publish(passing) == (True, "")
+        for daemon, kind, text in ((two, 1, "to one of two"), (one, 20001, "not kept")):
+            async with client(daemon.relay_url) as writer:
+                assert await writer.publish(said("nora", kind, text, at=int(time.time()))) == (True, "")
         assert await pair.post("alice", pair.peer.actor("alice").create("by the bridge"), two)
         for each in (here, there):
             heard: set[str] = set()
