@@ -57,6 +57,11 @@ def leave(tx: Tx, numbers: Collection[int]) -> None:
     tx.execute(delete(processes).where(processes.c.id.in_(numbers)))
 
 
+def forget(tx: Tx) -> None:
+    """Nobody has anything in hand: the database comes out of a backup."""
+    leave(tx, tx.execute(select(processes.c.id)).scalars().all())
+
+
 def take(tx: Tx, name: str, process: int) -> bool:
     """Whether this process holds the lease, be it from now on."""
     if insert_new(tx, leases, name=name, owner=process):
