@@ -190,7 +190,8 @@ class Acting:
             and isinstance(activity.act, Post | React | Repost | Zap)
         ):
             return await self._digest(activity, facts)
-        if not where and attempt < len(UNHEARD) and facts.bridged and await self._unheard(activity):
+        young = attempt < len(UNHEARD) and core.now() - heard_at < UNHEARD[-1]
+        if not where and young and facts.bridged and await self._unheard(activity):
             raise Wait(UNHEARD[attempt], "about a post that may still be on its way")
         if not where:
             dropped = dropping(core, activity, "concerns-nobody", told=False)

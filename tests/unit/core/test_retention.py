@@ -111,7 +111,7 @@ async def test_delete_and_edit_go_wherever_the_post_went_long_ago(village: Villa
 async def test_what_arrives_again_after_it_is_forgotten_is_not_said_again(village: Village) -> None:
     bridge, red, blue = village.bridge, village.red, village.blue
     said = [red.post("ann", "hello")]
-    said.append(red.say("React", "ann", target="post9"))
+    said.append(red.say("React", "ann", target=said[0].id))
     for envelope in said:
         await bridge.hear(envelope)
     await village.later(100)
