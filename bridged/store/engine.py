@@ -2,9 +2,9 @@
 
 Writes go through one writer: whatever waits is run in one transaction, each unit under its own savepoint, and
 made durable by one commit; a unit that fails takes no other with it. On SQLite the writer is a thread with its
-own connection, since a thread hop for every statement would cost more than the statement; reads go through
-aiosqlite. On PostgreSQL both go through asyncpg. SQLite runs with WAL and `synchronous=FULL`: what `write` has
-returned for survives a power cut.
+own connection, and so is each of a few readers: a whole unit runs there, since a thread hop for every statement would
+cost more than the statement. On PostgreSQL all go through asyncpg. SQLite runs with WAL and `synchronous=FULL`: what
+`write` has returned for survives a power cut.
 
 Several processes may share one PostgreSQL. They write one after the other: each commit holds one advisory lock, so a
 unit need not fear what another process does meanwhile, and serial numbers become visible in their order. They claim
@@ -14,7 +14,6 @@ work beside that (`claim`), and hear of one another's commits by NOTIFY (`Tx.sig
 import asyncio
 import contextlib
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -26,10 +25,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from bridged.adapter import Busy
 from bridged.store.signals import Signals
+from bridged.store.workers import Workers
 
 T = TypeVar("T")
 BATCH = 200
 QUEUE = 5_000
+READERS = 4
+"""Threads that read from SQLite."""
 WRITER = 0x6272_6467
 """The advisory lock that whoever writes holds (PostgreSQL)."""
 PATIENCE = 15
@@ -75,14 +77,16 @@ def url_of(store: str, data_dir: Path) -> str:
     return f"sqlite:///{data_dir / 'bridged.sqlite3'}" if store == "sqlite" else store
 
 
-def _prepare(engine: Engine, begin: str) -> None:
-    """Hands transactions over to SQLAlchemy: the driver's own rules would keep reads outside them."""
+def _sqlite(url: str, begin: str) -> Engine:
+    """Transactions are SQLAlchemy's: the driver's own rules would keep reads outside them."""
+    engine = create_engine(url, connect_args={"check_same_thread": False})
     event.listen(engine, "connect", _pragmas)
 
     def start(conn: Connection) -> None:
         conn.exec_driver_sql(begin)
 
     event.listen(engine, "begin", start)
+    return engine
 
 
 def _pragmas(dbapi: Any, _record: Any) -> None:
@@ -110,21 +114,13 @@ class Store:
         self.signals = Signals()
         self._queue: asyncio.Queue[_Unit[Any]] = asyncio.Queue(QUEUE)
         self._writer: asyncio.Task[None] | None = None
-        self._thread: ThreadPoolExecutor | None = None
-        self._sync: Engine | None = None
-        self._conn: Connection | None = None
+        self._thread: Workers | None = None
 
     async def open(self) -> None:
         """Connects. Raises Busy when the database cannot be had."""
         if self.sqlite:
-            self._sync = create_engine(self.url, connect_args={"check_same_thread": False})
-            _prepare(self._sync, "BEGIN IMMEDIATE")
-            self._thread = ThreadPoolExecutor(1, "store")
-            self._async: AsyncEngine = create_async_engine(
-                self.url.replace("sqlite:", "sqlite+aiosqlite:", 1), pool_size=4
-            )
-            _prepare(self._async.sync_engine, "BEGIN")
-            self._snapshots = self._async
+            self._thread = Workers(_sqlite(self.url, "BEGIN IMMEDIATE"), "store", 1)
+            self._readers = Workers(_sqlite(self.url, "BEGIN"), "store-read", READERS)
         else:
             self._async = _postgres(self.url, pool_size=5, max_overflow=5)
             # PostgreSQL would else show what others commit between two statements
@@ -142,22 +138,18 @@ class Store:
         while not self._queue.empty():
             self._queue.get_nowait().done.cancel()
         await self.signals.close()
-        await self._async.dispose()
-        if not self.sqlite:
-            await self._aside.dispose()
         if self._thread:
-            self._thread.submit(self._close_sync).result()
-            self._thread.shutdown()
-
-    def _close_sync(self) -> None:
-        if self._conn:
-            self._conn.close()
-        if self._sync:
-            self._sync.dispose()
+            self._thread.close()
+            self._readers.close()
+        else:
+            await self._async.dispose()
+            await self._aside.dispose()
 
     async def read(self, unit: Callable[[Tx], T]) -> T:
         """Runs `unit` on a snapshot; it must not write. Raises what the unit raised, or Busy."""
         try:
+            if self._thread:
+                return await self._readers.run(lambda c: unit(Tx(c)))
             async with self._snapshots.connect() as conn:
                 return await conn.run_sync(lambda c: unit(Tx(c, self.process)))
         except (DBAPIError, OSError, TimeoutError) as e:
@@ -194,9 +186,7 @@ class Store:
         from bridged.store.upgrade import upgrade
 
         if self._thread:
-            await asyncio.get_running_loop().run_in_executor(
-                self._thread, lambda: upgrade(self._connection(), folder, table, to)
-            )
+            await self._thread.run(lambda conn: upgrade(conn, folder, table, to))
         else:
             # one process at a time, and however long it takes
             engine = create_async_engine(self.url, pool_size=1, connect_args={"timeout": PATIENCE})
@@ -207,12 +197,6 @@ class Store:
             finally:
                 await engine.dispose()
 
-    def _connection(self) -> Connection:
-        if self._conn is None:
-            assert self._sync is not None
-            self._conn = self._sync.connect()
-        return self._conn
-
     async def _write_loop(self) -> None:
         while True:
             batch = [await self._queue.get()]
@@ -221,10 +205,10 @@ class Store:
             error: BaseException | None = None
             try:
                 if self._thread:
-                    await asyncio.get_running_loop().run_in_executor(self._thread, partial(_commit_on, self, batch))
+                    await self._thread.run(partial(_commit, batch, self))
                 else:
                     async with self._async.connect() as conn:
-                        await conn.run_sync(_commit_shared, batch, self)
+                        await conn.run_sync(partial(_commit_shared, batch, self))
             except asyncio.CancelledError:
                 for unit in batch:
                     unit.done.cancel()
@@ -252,41 +236,42 @@ def _postgres(url: str, *, pool_size: int, max_overflow: int) -> AsyncEngine:
     )
 
 
-def _commit_on(store: Store, batch: list[_Unit[Any]]) -> None:
-    _commit(store._connection(), batch, store)  # pyright: ignore[reportPrivateUsage]
-
-
-def _commit_shared(conn: Connection, batch: list[_Unit[Any]], store: Store) -> None:
+def _commit_shared(batch: list[_Unit[Any]], store: Store, conn: Connection) -> None:
     conn.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITER})")
-    _commit(conn, batch, store)
+    _commit(batch, store, conn)
 
 
-def _commit(conn: Connection, batch: list[_Unit[Any]], store: Store) -> None:
+def _commit(batch: list[_Unit[Any]], store: Store, conn: Connection) -> None:
     """One transaction for the whole batch, one savepoint for each unit."""
     signals: dict[tuple[str, str], None] = {}
     try:
         for unit in batch:
             tx = Tx(conn, store.process)
-            point = conn.begin_nested()
+            conn.exec_driver_sql("SAVEPOINT unit")
             try:
                 unit.value = unit.run(tx)
-                point.commit()
+                conn.exec_driver_sql("RELEASE SAVEPOINT unit")
                 unit.after, unit.signals = tx.after, tx.signals
                 signals |= tx.signals
             except DBAPIError as e:
                 unit.error = e
                 if e.connection_invalidated:
                     raise
-                point.rollback()
+                _undo(conn)
             except Exception as e:
                 unit.error = e
-                point.rollback()
+                _undo(conn)
         if not store.sqlite:
             store.signals.notify(conn, signals)
         conn.commit()
     except BaseException:
         conn.rollback()
         raise
+
+
+def _undo(conn: Connection) -> None:
+    conn.exec_driver_sql("ROLLBACK TO SAVEPOINT unit")
+    conn.exec_driver_sql("RELEASE SAVEPOINT unit")
 
 
 def _settle(unit: _Unit[Any], error: BaseException | None, signals: Signals) -> None:

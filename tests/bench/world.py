@@ -47,7 +47,7 @@ class World:
             told = self.load.ask(do="hammer", connections=8)
             assert told["statuses"] == {"202": len(actors)}, told
         came = self.fediverse.ask(do="wait", count=len(self.actors), within=60)
-        assert came == len(self.actors), f"{came} of {len(self.actors)} follows were accepted"
+        assert came >= len(self.actors), f"{came} of {len(self.actors)} follows were accepted"
         self.daemon.rest()
         eventually(self._is_heard)
 

@@ -107,11 +107,16 @@ async def test_read_sees_one_moment_throughout(store: Store) -> None:
         await store.write(lambda tx: settings.put(tx, "a", "2"))
         written.set()
 
+    loop = asyncio.get_running_loop()
+
     async def look() -> None:
         def unit(tx: Tx) -> None:
             seen.append(settings.get(tx, "a"))
-            reading.set()
-            await_only(written.wait())
+            loop.call_soon_threadsafe(reading.set)
+            if store.sqlite:  # in a thread of its own
+                asyncio.run_coroutine_threadsafe(written.wait(), loop).result()
+            else:
+                await_only(written.wait())
             seen.append(settings.get(tx, "a"))
 
         await store.read(unit)
