@@ -41,6 +41,8 @@ MAX_WAITING_AT_HOST = 64
 REFETCH_AFTER = 60.0
 """Seconds for which a look at an actor counts, while no key that it found has fitted."""
 _MAX_LOOKS = 1000
+_MAX_KNOWN = 2000
+"""Actors whose keys are kept in memory too: asking the database costs more than checking a signature."""
 _TRANSIENT = frozenset({408, 421, 425, 429})
 _ACCEPT = f"{AS2_TYPE}, {LD_TYPE}"
 
@@ -74,6 +76,7 @@ class Client:
         self._gates: dict[str, _Gate] = {}
         self._running: dict[str, asyncio.Task[dict[str, str] | None]] = {}
         self._looks: OrderedDict[str, tuple[float, dict[str, str] | None]] = OrderedDict()
+        self._known: OrderedDict[str, Mapping[str, str]] = OrderedDict()
 
     async def document(self, url: str) -> Found | None:
         """The AS2 document at `url`; None when there is none for us. Raises Unreachable."""
@@ -114,7 +117,12 @@ class Client:
 
     async def known_keys(self, actor: str) -> Mapping[str, str] | None:
         """The keys of an actor, by key id, as last seen; None for one never seen. No fetch."""
-        return await self._host.read(tables.keys_of(actor))
+        known = self._known.get(actor)
+        if known is None:
+            known = await self._host.read(tables.keys_of(actor))
+        if known is not None:
+            self._remember(actor, known)
+        return known
 
     async def keys(self, actor: str) -> Mapping[str, str] | None:
         """The keys of an actor, as read there within the last REFETCH_AFTER seconds; None when nobody is there.
@@ -135,6 +143,13 @@ class Client:
         """Remember keys that were read at the actor: one of them was proved to be in use, or the actor is wanted."""
         await self._host.write(tables.keep_keys(actor, keys, self._host.now()))
         self._looks.pop(actor, None)
+        self._remember(actor, keys)
+
+    def _remember(self, actor: str, keys: Mapping[str, str]) -> None:
+        self._known[actor] = keys
+        self._known.move_to_end(actor)
+        if len(self._known) > _MAX_KNOWN:
+            self._known.popitem(last=False)
 
     async def account(self, url: str) -> Account | None:
         """The account of an actor, with the handle that both WebFinger and the actor confirm.

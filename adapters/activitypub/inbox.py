@@ -61,9 +61,11 @@ class Inbox:
 
     async def post_to_ghost(self, request: web.Request) -> web.Response:
         """As `post`, at an inbox that must be somebody's."""
+        if "Signature" not in request.headers:
+            return self._no(401, "signature_missing")  # such a flood must not reach the database
         ref = native(f"{self._urls.base}{request.path.removesuffix('/inbox')}")
         try:
-            if await self._host.ghost(ref) is None:
+            if ref.id not in self._host.heard().ghosts and await self._host.ghost(ref) is None:
                 gone = await self._host.ghost_gone(ref)
                 return self._no(410, "inbox_gone") if gone else self._no(404, "no_such_inbox")
         except Busy as busy:

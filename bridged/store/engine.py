@@ -1,7 +1,8 @@
 """Runs units of work: plain functions of an open transaction.
 
 Writes go through one writer: whatever waits is run in one transaction, each unit under its own savepoint, and
-made durable by one commit; a unit that fails takes no other with it. On SQLite the writer is a thread with its
+made durable by one commit; a unit that fails takes no other with it. What arrives goes first: somebody waits for
+the word that it is on disk, and what becomes of it can wait. On SQLite the writer is a thread with its
 own connection, and so is each of a few readers: a whole unit runs there, since a thread hop for every statement would
 cost more than the statement. On PostgreSQL all go through asyncpg. SQLite runs with WAL and `synchronous=FULL`: what
 `write` has returned for survives a power cut.
@@ -13,6 +14,7 @@ work beside that (`claim`), and hear of one another's commits by NOTIFY (`Tx.sig
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -66,6 +68,7 @@ class Tx:
 class _Unit(Generic[T]):
     run: Callable[[Tx], T]
     done: "asyncio.Future[T]"
+    first: bool = False
     value: T | None = None
     error: BaseException | None = None
     after: list[Callable[[], None]] = field(default_factory=list)
@@ -112,7 +115,9 @@ class Store:
         self.sqlite = url.startswith("sqlite")
         self.process = 0
         self.signals = Signals()
-        self._queue: asyncio.Queue[_Unit[Any]] = asyncio.Queue(QUEUE)
+        self._first: deque[_Unit[Any]] = deque()
+        self._queue: deque[_Unit[Any]] = deque()
+        self._some = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
         self._thread: Workers | None = None
 
@@ -135,8 +140,8 @@ class Store:
             self._writer.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._writer
-        while not self._queue.empty():
-            self._queue.get_nowait().done.cancel()
+        for unit in (*self._first, *self._queue):
+            unit.done.cancel()
         await self.signals.close()
         if self._thread:
             self._thread.close()
@@ -173,13 +178,23 @@ class Store:
                 raise
             raise _busy(e) from e
 
-    async def write(self, unit: Callable[[Tx], T]) -> T:
-        """Runs `unit` and returns once it is on disk. Raises what the unit raised, or Busy."""
-        if self._queue.full():
+    async def write(self, unit: Callable[[Tx], T], *, first: bool = False) -> T:
+        """Runs `unit`, `first` before those that can wait, and returns once it is on disk.
+
+        Raises what the unit raised, or Busy.
+        """
+        queue = self._first if first else self._queue
+        if len(queue) >= QUEUE:
             raise Busy("more writes wait than the database takes")
-        item: _Unit[T] = _Unit(unit, asyncio.get_running_loop().create_future())
-        self._queue.put_nowait(item)
+        item: _Unit[T] = _Unit(unit, asyncio.get_running_loop().create_future(), first)
+        queue.append(item)
+        self._some.set()
         return await asyncio.shield(item.done)
+
+    @property
+    def pressed(self) -> bool:
+        """Whether somebody waits for what arrived to be stored."""
+        return bool(self._first)
 
     async def migrate(self, folder: Path, table: str, to: str = "head") -> None:
         """Brings the tables of one migrations folder up to date, or up to an older state."""
@@ -199,23 +214,27 @@ class Store:
 
     async def _write_loop(self) -> None:
         while True:
-            batch = [await self._queue.get()]
-            while len(batch) < BATCH and not self._queue.empty():
-                batch.append(self._queue.get_nowait())
+            if not (self._first or self._queue):
+                self._some.clear()
+                await self._some.wait()
+            batch = [self._first.popleft() for _ in range(min(len(self._first), BATCH))]
+            batch += [self._queue.popleft() for _ in range(min(len(self._queue), max(1, BATCH - len(batch))))]
+            done = len(batch)
             error: BaseException | None = None
             try:
                 if self._thread:
-                    await self._thread.run(partial(_commit, batch, self))
+                    done = await self._thread.run(partial(_commit, batch, self))
                 else:
                     async with self._async.connect() as conn:
-                        await conn.run_sync(partial(_commit_shared, batch, self))
+                        done = await conn.run_sync(partial(_commit_shared, batch, self))
             except asyncio.CancelledError:
                 for unit in batch:
                     unit.done.cancel()
                 raise
             except Exception as e:
                 error = _busy(e) if isinstance(e, (DBAPIError, OSError, TimeoutError)) else e
-            for unit in batch:
+            self._queue.extendleft(reversed(batch[done:]))
+            for unit in batch[:done]:
                 _settle(unit, error, self.signals)
 
 
@@ -236,16 +255,23 @@ def _postgres(url: str, *, pool_size: int, max_overflow: int) -> AsyncEngine:
     )
 
 
-def _commit_shared(batch: list[_Unit[Any]], store: Store, conn: Connection) -> None:
+def _commit_shared(batch: list[_Unit[Any]], store: Store, conn: Connection) -> int:
     conn.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITER})")
-    _commit(batch, store, conn)
+    return _commit(batch, store, conn)
 
 
-def _commit(batch: list[_Unit[Any]], store: Store, conn: Connection) -> None:
-    """One transaction for the whole batch, one savepoint for each unit."""
+def _commit(batch: list[_Unit[Any]], store: Store, conn: Connection) -> int:
+    """One transaction for the whole batch, one savepoint for each unit. How many were run.
+
+    Of those that can wait one is, and the others only while nothing new has arrived.
+    """
     signals: dict[tuple[str, str], None] = {}
+    done, waited = 0, False
     try:
         for unit in batch:
+            if waited and store.pressed:
+                break
+            done, waited = done + 1, not unit.first
             tx = Tx(conn, store.process)
             conn.exec_driver_sql("SAVEPOINT unit")
             try:
@@ -267,6 +293,7 @@ def _commit(batch: list[_Unit[Any]], store: Store, conn: Connection) -> None:
     except BaseException:
         conn.rollback()
         raise
+    return done
 
 
 def _undo(conn: Connection) -> None:

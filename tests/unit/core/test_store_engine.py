@@ -1,6 +1,7 @@
 """Units of work on both databases: durable together, apart in failure."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -128,12 +129,35 @@ async def test_read_sees_one_moment_throughout(store: Store) -> None:
 
 
 async def test_more_writes_than_can_wait_are_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "_queue", asyncio.Queue(1))
+    monkeypatch.setattr("bridged.store.engine.QUEUE", 1)
     first = asyncio.create_task(store.write(lambda tx: None))
     await asyncio.sleep(0)
     with pytest.raises(Busy):
         await store.write(lambda tx: None)
-    first.cancel()
+    await first
+
+
+async def test_what_arrives_is_stored_before_what_can_wait(store: Store) -> None:
+    order: list[str] = []
+    running, arrived = threading.Event(), threading.Event()
+
+    def slow(tx: Tx) -> None:
+        order.append("slow")
+        running.set()
+        if store.sqlite:  # in a thread of its own
+            assert arrived.wait(20)
+
+    writes = [asyncio.create_task(store.write(slow))]
+    writes += [asyncio.create_task(store.write(lambda tx: order.append("later"))) for _ in range(300)]
+    while not running.is_set():  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    first = asyncio.create_task(store.write(lambda tx: order.append("first"), first=True))
+    await asyncio.sleep(0.01)
+    arrived.set()
+    await asyncio.gather(first, *writes)
+    assert len(order) == 302
+    assert order.index("first") == 1
+    assert order[-1] == "later"
 
 
 async def test_close_ends_while_writes_are_waiting(store_url: str, tmp_path: Path) -> None:
