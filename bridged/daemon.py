@@ -25,7 +25,7 @@ from bridged.outbox import Outbox
 from bridged.processes import ROLES
 from bridged.refresh import Refresh
 from bridged.retention import Retention
-from bridged.store import identity
+from bridged.store import dump, identity
 from bridged.store import settings as kept
 from bridged.store.engine import Store, Tx, url_of
 from bridged.web import app as webapp
@@ -55,6 +55,7 @@ class Daemon:
     ) -> None:
         self.settings = settings
         config.check_networks(settings, registry.networks())
+        self._require_secret()
         ring = keys.load(settings.secret.file, settings.secret.env, env, make=make)
         if make:
             lasting.folder(settings.data_dir)
@@ -91,7 +92,9 @@ class Daemon:
             # slow to import, and needed by those only who may migrate
             from bridged.store.upgrade import CORE
 
-            await core.store.migrate(CORE, "bridged_version")
+            if await core.store.read(lambda tx: dump.revision(tx, "bridged")) is not None:
+                await self._same_bridge(write=False)  # what is not ours is not upgraded
+            await self._migrate(CORE, "bridged")
         await self._same_bridge(write=mint)
         s = self.settings
         site = Site(
@@ -102,7 +105,7 @@ class Daemon:
             host = AdapterHost(core, network, self.bridge.threads, self.http, site)
             core.adapters[network] = adapter(config.adapter_config(s, network, adapter.config_type), host)
             if mint and adapter.migrations is not None:
-                await core.store.migrate(adapter.migrations, f"{network}_version")
+                await self._migrate(adapter.migrations, network)
         for adapter in core.adapters.values():
             await adapter.start()
         if not mint:
@@ -113,6 +116,15 @@ class Daemon:
             await self.bridge.ghosts.ensure(bot, network)
         await core.ears.refresh(core.adapters)
 
+    def _require_secret(self) -> None:
+        """A secret is made for a new bridge alone: beside a database that has one it would only be in the way."""
+        file, path = self.settings.secret.file, self.settings.data_dir / "bridged.sqlite3"
+        if self.settings.store == "sqlite" and path.exists() and file is not None and not file.exists():
+            raise Refuse(
+                f"there is a database, {path}, but its secret is not at {file}: put back the one it was made with. With"
+                " another, every account the bridge made would have another key, and nobody would know it again"
+            )
+
     def _require_database(self) -> None:
         """Connecting would make the file of an SQLite database that is not there."""
         if self.core.store.sqlite:
@@ -120,18 +132,36 @@ class Daemon:
             if not path.is_file():
                 raise Refuse(f"there is no database at {path} yet; `bridged run` makes it")
 
+    async def _migrate(self, folder: Path, part: str) -> None:
+        from bridged.store.upgrade import Later
+
+        try:
+            await self.core.store.migrate(folder, dump.version_table(part))
+        except Later as e:
+            raise Refuse(
+                f"this database was used by a later version than {__version__} ({e}), and going back would lose what"
+                " that one keeps: install it again, or restore a backup from before"
+            ) from e
+
     async def _same_bridge(self, *, write: bool) -> None:
-        """Refuses a database that belongs to another domain or another secret."""
-        core, domain = self.core, self.settings.domain
+        """Refuses a database that belongs to another domain, address or secret."""
+        core, domain, base = self.core, self.settings.domain, self.settings.base_url
 
-        def unit(tx: Tx) -> tuple[str | None, bytes | None, str | None]:
-            return kept.get(tx, "domain"), kept.sealed(tx, "bridge", "proof"), kept.get(tx, "restoring")
+        def unit(tx: Tx) -> tuple[str | None, str | None, bytes | None, str | None]:
+            proof = kept.sealed(tx, "bridge", "proof")
+            return kept.get(tx, "domain"), kept.get(tx, "base_url"), proof, kept.get(tx, "restoring")
 
-        old, proof, half = await core.store.read(unit)
+        old, old_base, proof, half = await core.store.read(unit)
         if old is not None and old != domain:
             raise Refuse(
                 f"this database belongs to {old}, the config says {domain}: every id and handle made so far is under"
                 f" {old} and would break. Put `domain: {old}` back, or start with another data_dir or store."
+            )
+        if old_base is not None and old_base != base:
+            raise Refuse(
+                f"this bridge was reached at {old_base}, the config says {base}: every address given out so far, of"
+                f" accounts, posts and the relay, begins with {old_base} and would break. Put `base_url: {old_base}`"
+                " back, or start with another data_dir or store."
             )
         if proof is not None:
             core.keys.unseal("bridge/proof", proof)
@@ -145,6 +175,7 @@ class Daemon:
 
         def first(tx: Tx) -> None:
             kept.put(tx, "domain", domain)
+            kept.put(tx, "base_url", base)
             kept.seal(tx, "bridge", "proof", sealed)
 
         await core.store.write(first)

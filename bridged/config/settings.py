@@ -115,10 +115,15 @@ def _network(value: object) -> IPv4Network | IPv6Network:
 
 
 def _store(text: str) -> str:
-    parts = urlsplit(text)
     # The address can hold a password, so no message repeats it.
-    if text != "sqlite" and not (parts.scheme == "postgresql+asyncpg" and len(parts.path) > 1):
-        raise ValueError("must be sqlite, or postgresql+asyncpg://USER@HOST/DATABASE")
+    refusal = ValueError("must be sqlite, or postgresql+asyncpg://USER@HOST/DATABASE")
+    try:
+        parts = urlsplit(text)
+        fits = parts.scheme == "postgresql+asyncpg" and len(parts.path) > 1 and parts.port != 0
+    except ValueError:  # no port, or no address
+        raise refusal from None
+    if text != "sqlite" and not fits:
+        raise refusal
     return text
 
 

@@ -197,7 +197,7 @@ class Store:
         return bool(self._first)
 
     async def migrate(self, folder: Path, table: str, to: str = "head") -> None:
-        """Brings the tables of one migrations folder up to date, or up to an older state."""
+        """Brings the tables of one migrations folder up to date, or up to an older state. Raises Busy."""
         from bridged.store.upgrade import upgrade
 
         if self._thread:
@@ -209,6 +209,8 @@ class Store:
                 async with engine.connect() as conn:
                     await conn.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITER})")
                     await conn.run_sync(lambda c: upgrade(c, folder, table, to))
+            except (DBAPIError, OSError) as e:
+                raise _busy(e) from e
             finally:
                 await engine.dispose()
 

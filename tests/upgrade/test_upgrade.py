@@ -1,0 +1,165 @@
+"""Databases of earlier versions, as `make.py` made them, go on under today's code, and serve the ids they had."""
+
+import contextlib
+import gzip
+import json
+import os
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from sqlalchemy import text
+
+from adapters.nostr.event import parse_event
+from bridged.api import Ref
+from bridged.backup import backup, restore
+from bridged.store import acts, dump
+from bridged.store import settings as kept
+from bridged.store.engine import Tx
+from bridged.testing import Harness
+
+from .life import ADAPTERS, MAYA, ZOE, Outside, Town
+
+HERE = Path(__file__).parent
+VERSIONS = sorted({path.name.partition(".")[0] for path in HERE.glob("*.sql.gz")})
+
+
+def unpacked(name: str) -> str:
+    return gzip.decompress((HERE / name).read_bytes()).decode()
+
+
+async def put_back(version: str, store: str, folder: Path) -> dict[str, Any]:
+    """The database as it was; what is in it."""
+    kind = "sqlite" if store == "sqlite" else "postgresql"
+    script = unpacked(f"{version}.{kind}.sql.gz")
+    if kind == "sqlite":
+        os.makedirs(folder)
+        with contextlib.closing(sqlite3.connect(folder / "bridged.sqlite3")) as database:
+            database.executescript(script)
+    else:
+        connection: Any = await asyncpg.connect(store.replace("+asyncpg", ""))
+        await connection.execute(script.replace("CREATE SCHEMA public;", ""))
+        await connection.close()
+    return json.loads(unpacked(f"{version}.{kind}.json.gz"))
+
+
+class Old:
+    """A bridge of today over a database of then; `was` is what was in it."""
+
+    def __init__(self, bridge: Harness, outside: Outside, was: dict[str, Any]) -> None:
+        self.bridge, self.outside, self.was = bridge, outside, was
+        self.town = Town(bridge, outside)
+        self.town.count = was["count"]
+        bridge.clock.at = was["clock"]
+
+    def copy(self, origin: str, network: str) -> str:
+        """The id under which a post stood when the version ended."""
+        return [c[5] for c in self.was["copies"] if (c[1], c[2], c[3], c[6]) == (origin, network, 0, 0)][-1]
+
+    async def events(self, kind: int) -> list[Any]:
+        """What is on our own relay, oldest first."""
+        rows = await self.bridge.read(
+            lambda tx: [bytes(r[0]) for r in tx.execute(text("SELECT body FROM nostr_events"))]
+        )
+        found = [parse_event(row) for row in rows]
+        return sorted((e for e in found if e.kind == kind), key=lambda e: e.created_at)
+
+
+@pytest.fixture(params=VERSIONS)
+async def old(request: pytest.FixtureRequest, store_url: str, tmp_path: Path) -> AsyncIterator[Old]:
+    was = await put_back(request.param, store_url, tmp_path / "var")
+    outside = Outside()
+    async with Harness(ADAPTERS, data_dir=tmp_path / "var", store=store_url, http=outside) as bridge:
+        yield Old(bridge, outside, was)
+
+
+def test_there_is_a_database_of_every_issue_before_this() -> None:
+    assert VERSIONS == ["issue-2", "issue-3"]
+
+
+async def test_old_database_is_upgraded_and_serves_all_it_had(old: Old) -> None:
+    now = await old.town.standing()
+    assert {tuple(g) for g in old.was["ghosts"]} <= {tuple(g) for g in now["ghosts"]}
+    assert len(old.was["copies"]) > 10
+    newest = {(*c[:4],): c for c in old.was["copies"]}
+    for origin_network, origin, network, part, version, ref, gone, served in old.was["copies"]:
+        if ref is None:
+            continue
+        copy = await old.bridge.hosts[network].copy(Ref(network, ref))
+        assert copy is not None, ref
+        if newest[origin_network, origin, network, part][4] == version and copy.part == part:
+            assert (copy.served.decode(), int(copy.gone)) == (served, gone), ref
+    assert now["waiting"] == old.was["waiting"] != []
+
+
+async def test_old_database_goes_on_where_it_stopped(old: Old) -> None:
+    bridge, outside, town, was = old.bridge, old.outside, old.town, old.was
+    outside.mend(ZOE)
+    await town.bridge.wait(4 * 3600)
+    arrived = [body.decode() for url, body, _ in outside.posted if url == f"{ZOE}/inbox"]
+    assert arrived == [body for endpoint, body in was["waiting"] if endpoint == f"{ZOE}/inbox"] != []
+    # heard by the old version, decided by this one
+    assert [e.content for e in await old.events(1)].count("heard, not decided") == 1
+
+    # what was said then is edited, deleted, answered and repeated now
+    first, words = old.copy(was["first"], "nostr"), old.copy(was["words"], "activitypub")
+    await town.edit(was["second"], "words, edited again")
+    assert [e.content for e in await old.events(1)].count("words, edited again") == 1
+    await town.event(5, "", ["e", was["words"]], ["k", "1"])
+    for actor in (MAYA, ZOE):
+        assert words in [a["object"]["id"] for a in outside.inbox(actor, "Delete")]
+    answer = await town.event(1, "a late answer", ["e", first, "", "root"])
+    said = [a for a in outside.inbox(MAYA, "Create") if a["object"]["id"].endswith(answer.id)]
+    assert said[0]["object"]["inReplyTo"] == was["first"]
+    new = await town.note("said today")
+    assert (await bridge.copies(Ref("activitypub", new), "nostr"))[0].ref is not None
+    await town.activity({"type": "Delete", "object": {"id": was["first"], "type": "Tombstone"}})
+    assert first not in [e.id for e in await old.events(1)]
+
+    # and nothing of it twice
+    before = len(outside.posted)
+    note = town._note(was["third"], "words to be deleted")
+    await town.activity({"type": "Create", "object": note})
+    known = await bridge.read(lambda tx: acts.find(tx, Ref("activitypub", was["third"])))
+    assert known is not None
+    assert not known.live
+    assert "words to be deleted" not in [e.content for e in await old.events(1)]
+    assert len(outside.posted) == before
+
+
+@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_backup_of_an_old_database_is_restored_and_upgraded(
+    version: str, store_url: str, tmp_path: Path, scratch_beside: str
+) -> None:
+    """A backup made beside the old schema; into the other kind of database."""
+    was = await put_back(version, store_url, tmp_path / "old")
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir(exist_ok=True)
+        (tmp_path / name / "secret.key").touch(0o600)
+        (tmp_path / name / "secret.key").write_text("harness." * 4)
+    with contextlib.closing(sqlite3.connect(tmp_path / "old" / "bridged.sqlite3")) as database, database:
+        database.execute("INSERT INTO settings (name, value) VALUES ('domain', 'bridge.test')")
+    outside = Outside()
+    before = Harness(ADAPTERS, data_dir=tmp_path / "old")
+    made = await backup(before.settings, {}, tmp_path / "saved", lambda *_: None)
+    assert made.revisions["bridged"] < "0004"
+    after = Harness(ADAPTERS, data_dir=tmp_path / "new", store=scratch_beside, http=outside)
+    await restore(after.settings, {}, tmp_path / "saved", lambda *_: None)
+    await after.open()
+    try:
+        town = Old(after, outside, was)
+        assert (await town.town.standing())["copies"][:1] == was["copies"][:1]
+        assert await after.read(_upgraded)
+        outside.mend(ZOE)
+        await town.bridge.wait(4 * 3600)
+        assert outside.inbox(ZOE)
+    finally:
+        await after.close()
+
+
+def _upgraded(tx: Tx) -> bool:
+    return (dump.revision(tx, "bridged") or "") >= "0005" and kept.get(tx, "restored_at") is not None
