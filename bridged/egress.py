@@ -15,7 +15,7 @@ import ssl
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -48,6 +48,9 @@ MAX_REDIRECTS = 3
 CONNECTIONS_PER_HOST = 4
 CONNECTIONS = 400
 """All HTTP connections together: many hosts that hang must not keep the others waiting."""
+
+REST = 2.0
+"""Seconds that the body of the answer to a POST is waited for."""
 
 _DNS_THREADS = 32
 _DIALS = 3
@@ -136,7 +139,7 @@ class Egress:
                 async with self._exchange("GET", target, static, sign) as answer:
                     location = answer.headers.get("Location")
                     if answer.status not in _REDIRECTS or location is None:
-                        return await self._read(answer, limit, whole=200 <= answer.status < 300)
+                        return await (self._whole if 200 <= answer.status < 300 else self._begun)(answer, limit)
                 source, target = target, check_redirect(target, location)
                 if source.origin() != target.origin():
                     static = _without(static, _OF_ONE_ORIGIN)
@@ -153,14 +156,14 @@ class Egress:
     ) -> Response:
         """POST `body` to `url`, once: redirects are returned as they are.
 
-        The answer's body is cut at `limit`, since the status says what became of the request.
+        The status says what became of it: the answer's body is cut at `limit`, after REST seconds, or where it breaks.
         Raises Refused, Failed (the other side may have taken the body all the same).
         """
         async with self._bounded(url):
             target = check_url(url, HTTP_SCHEMES)
             static = _without(headers or {}, _OF_ONE_HOST)
             async with self._exchange("POST", target, static, sign, body) as answer:
-                return await self._read(answer, limit, whole=False)
+                return await self._begun(answer, limit)
 
     async def websocket(self, url: str, *, max_size: int, headers: Mapping[str, str] | None = None) -> ClientConnection:
         """Open a websocket whose messages have at most `max_size` bytes. No redirects, no compression.
@@ -217,19 +220,27 @@ class Egress:
             async with self._session().request(method, url, headers=sent, data=body, allow_redirects=False) as answer:
                 yield answer
 
-    async def _read(self, answer: aiohttp.ClientResponse, limit: int, *, whole: bool) -> Response:
-        """`whole`: a body above `limit` is an error."""
+    async def _whole(self, answer: aiohttp.ClientResponse, limit: int) -> Response:
+        """A body above `limit` is an error."""
         host = answer.url.raw_host or ""
-        if whole and answer.content_length is not None and answer.content_length > limit:
+        if answer.content_length is not None and answer.content_length > limit:
             raise Failed("too_large", host)
         body = bytearray()
         async for chunk in answer.content.iter_any():
-            if len(body) + len(chunk) > limit:
-                if whole:
-                    raise Failed("too_large", host)
-                body += chunk[: limit - len(body)]
-                break
             body += chunk
+            if len(body) > limit:
+                raise Failed("too_large", host)
+        return Response(answer.status, str(answer.url), _lowered(answer.headers), bytes(body))
+
+    async def _begun(self, answer: aiohttp.ClientResponse, limit: int) -> Response:
+        """As much of the body as comes soon."""
+        body = bytearray()
+        with suppress(TimeoutError, aiohttp.ClientError, OSError):
+            async with asyncio.timeout(REST):
+                async for chunk in answer.content.iter_any():
+                    body += chunk[: limit - len(body)]
+                    if len(body) >= limit:
+                        break
         return Response(answer.status, str(answer.url), _lowered(answer.headers), bytes(body))
 
     def _session(self) -> aiohttp.ClientSession:

@@ -10,6 +10,7 @@ from bridged.core import Core
 from bridged.ghosts import Ghosts
 from bridged.model import BOT, Accept, Account, Activity, Delete, Follow, FollowList, Ref, Reject
 from bridged.notes import Unit, dropping, note
+from bridged.parting import part
 from bridged.policy import Facts, refuse
 from bridged.store import acts, follows, identity, notices
 from bridged.store.engine import Tx
@@ -130,19 +131,12 @@ class Following:
 
     def unfollow(self, tx: Tx, activity: Activity, target: Ref, heard_at: float) -> None:
         """A follow is taken back. `activity` is the Delete of it."""
-        core = self.core
-        follows.drop(tx, activity.actor, target)
         if target == BOT:
+            follows.drop(tx, activity.actor, target)
             if identity.standing(tx, activity.actor) == "in":
                 self.depart(tx, activity.actor, "unfollowed the bot")
             return
-        assert isinstance(activity.act, Delete)
-        if target.network in acts.networks_with(tx, activity.act.target):
-            tell(core, tx, activity, target.network, heard_at)
-        elif core.adapters[target.network].capabilities.follows == "open":
-            # whole lists are sent there, so the follow left no copy under its own name
-            tell(core, tx, activity, target.network, heard_at)
-        tx.signal(EARS)
+        part(self.core, tx, activity, target, heard_at)
 
     def answer(self, activity: Activity, heard_at: float) -> Unit:
         """An Accept or Reject of a follow that one of ours sent."""

@@ -45,3 +45,30 @@ class Lanes:
         for task in list(self._tasks):
             task.cancel()
         await self.drain()
+
+
+class Gate:
+    """Lets a few at a time through to one host; forgotten when nobody is left."""
+
+    def __init__(self, gates: dict[str, tuple[asyncio.Semaphore, int]], name: str, limit: int) -> None:
+        self._gates, self._name, self._limit = gates, name, limit
+
+    async def __aenter__(self) -> None:
+        room, users = self._gates.get(self._name, (asyncio.Semaphore(self._limit), 0))
+        self._gates[self._name] = (room, users + 1)
+        try:
+            await room.acquire()
+        except BaseException:
+            self._leave()
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        self._gates[self._name][0].release()
+        self._leave()
+
+    def _leave(self) -> None:
+        room, users = self._gates[self._name]
+        if users == 1:
+            del self._gates[self._name]
+        else:
+            self._gates[self._name] = (room, users - 1)

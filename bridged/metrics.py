@@ -26,6 +26,7 @@ class Metrics:
         self.queue_age = Gauge(
             "bridged_queue_age_seconds", "Age of the oldest delivery waiting", ["network"], registry=r
         )
+        self.hosts_down = Gauge("bridged_hosts_down", "Hosts left alone because they are down", registry=r)
         self.backlog = Gauge("bridged_inbox_depth", "Envelopes waiting to be decided on", registry=r)
         self.latency = Histogram(
             "bridged_latency_seconds",

@@ -2,32 +2,43 @@
 
 A lane is all that one actor sends to one endpoint. Its head is sent, again and again until it is sent or dead,
 before the next: whoever reads there sees things in the order they were done. Lanes do not wait for one another,
-but no endpoint gets more than a few requests at a time. A delivery that was sent but not marked is sent again:
-the same bytes, under the same id.
+but no host gets more than a few requests at a time, and one that is down only a probe now and then (`breaker.py`).
+A delivery that was sent but not marked is sent again: the same bytes, under the same id.
 """
 
 import asyncio
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import count
 
+from bridged import downtime
 from bridged.adapter import LOCAL, Busy, Delivery, Rejected, Retry, Sent
 from bridged.core import Core
-from bridged.model import Copy, Ghost
+from bridged.downtime import Fault, Silence
+from bridged.lanes import Gate
+from bridged.model import BOT, Account, Copy, Ghost, Ref
+from bridged.parting import lose
 from bridged.retry import GIVE_UP, delay
 from bridged.seams import seam
-from bridged.store import acts, heirs, ledger, queue
+from bridged.store import acts, follows, heirs, hosts, identity, ledger, queue
 from bridged.store.engine import Lost, Tx
 
 PARALLEL = 64
-PER_ENDPOINT = 4
+PER_HOST = 4
 BATCH = 200
-WAITING = 16
-"""Lanes in hand for one endpoint at most, so that one that hangs does not hold up the others."""
-AFTER = ("Delete", "Reject")
-"""What is still said for an account that is no longer bridged."""
+HANDS = 256
+"""Lanes in hand at most."""
+WAITING = 8
+"""Of these for one host, so that one that hangs does not hold up the others."""
+PER_ACTOR = HANDS // 4
+"""And of one account, so that those with little to say need not wait for one with very much."""
+TURN = 20
+"""Deliveries after which a lane lets others that are due go first."""
 ATTEMPT = 30.0
 """Seconds one attempt may take in all."""
+PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +51,7 @@ class _Job:
 class Outbox:
     def __init__(self, core: Core) -> None:
         self.core = core
-        self._busy: set[int] = set()
+        self._busy: dict[int, queue.Lane] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._room = asyncio.Semaphore(PARALLEL)
         self._gates: dict[str, tuple[asyncio.Semaphore, int]] = {}
@@ -59,7 +70,7 @@ class Outbox:
             # what is due already is in hand: whoever has it wakes us
             ahead = 1.0 if due is None else due - self.core.now()
             wait = min(ahead, 1.0) if ahead > 0 else 1.0
-            if found == 0 or len(self._busy) >= PARALLEL * 4:
+            if found == 0 or len(self._busy) >= HANDS:
                 try:
                     async with asyncio.timeout(wait):
                         await self.core.outbox_wake.wait()
@@ -73,26 +84,32 @@ class Outbox:
         return count
 
     async def start(self) -> int:
-        room = PARALLEL * 4 - len(self._busy)
+        room = HANDS - len(self._busy)
         if room <= 0:
             return 0
         now = self.core.now()
         busy = frozenset(self._busy)  # before the snapshot: what ends meanwhile must not look free
-        crowd = Counter({e: users for e, (_, users) in self._gates.items() if e != LOCAL})
-        full = [e for e, users in crowd.items() if users >= WAITING]
-        lanes = await self.core.store.claim(lambda tx: queue.claim(tx, now, min(BATCH, room), busy, full))
+        at_host = Counter(lane.host for lane in self._busy.values() if lane.endpoint != LOCAL)
+        of_actor = Counter(lane.actor for lane in self._busy.values())
+        full = [host for host, count in at_host.items() if count >= WAITING]
+        sated = [actor for actor, count in of_actor.items() if count >= PER_ACTOR]
+        lanes = await self.core.store.claim(lambda tx: queue.claim(tx, now, min(BATCH, room), busy, full, sated))
         taken = 0
         for lane in lanes:
-            if lane.endpoint != LOCAL:
-                if crowd[lane.endpoint] >= WAITING:
-                    continue
-                crowd[lane.endpoint] += 1
+            crowded = lane.endpoint != LOCAL and at_host[lane.host] >= WAITING
+            if crowded or of_actor[lane.actor] >= PER_ACTOR:
+                continue
+            at_host[lane.host] += 1
+            of_actor[lane.actor] += 1
             taken += 1
-            self._busy.add(lane.id)
+            self._busy[lane.id] = lane
             task = asyncio.create_task(self._lane(lane))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         return taken
+
+    def in_hand(self) -> list[queue.Lane]:
+        return list(self._busy.values())
 
     async def drain(self) -> None:
         while self._tasks:
@@ -104,13 +121,13 @@ class Outbox:
         await self.drain()
 
     async def _lane(self, lane: queue.Lane) -> None:
-        """Sends the heads of one lane until it is empty or has to wait."""
+        """Sends the heads of one lane until it is empty, has to wait, or has had its turn."""
         try:
-            more = True
-            while more:
-                # first the endpoint's gate: who waits there must not take up room that others could use
-                async with self._gate(lane.endpoint), self._room:
-                    more = await self._head(lane)
+            for _ in range(TURN):
+                # first the host's gate: who waits there must not take up room that others could use
+                async with self._gate(lane), self._room:
+                    if not await self._head(lane):
+                        break
         except Busy as e:
             self.core.log.warning("outbox_waits_for_store", why=e.why, endpoint=lane.endpoint)
             await asyncio.sleep(1)
@@ -120,63 +137,94 @@ class Outbox:
             self.core.log.exception("delivery_failed", endpoint=lane.endpoint, actor=str(lane.actor))
             await asyncio.sleep(1)
         finally:
-            self._busy.discard(lane.id)
+            self._busy.pop(lane.id, None)
             self.core.outbox_wake.set()
 
     async def _head(self, lane: queue.Lane) -> bool:
+        """Tries the head; whether the next may be tried at once."""
         job = await self.core.store.read(lambda tx: self._claim(tx, lane))
+        probe = False
+        if isinstance(job, queue.Item) and downtime.shut(job):
+            probe = await self.core.store.write(lambda tx: downtime.probe(self.core, tx, lane))
+            job = await self.core.store.read(lambda tx: self._claim(tx, lane, probe=probe))
         if not isinstance(job, _Job):
             more = await self.core.store.write(lambda tx: self._pass_over(tx, lane, job))
             seam("outbox.passed")
             return more
         seam("outbox.claimed")
-        outcome: Sent | Retry | Rejected
         if lane.endpoint == LOCAL:
             try:
                 more = await self.core.store.write(lambda tx: self._apply(tx, job))
             except Busy:
                 raise
             except Exception as e:
-                outcome = self._failed(lane, e)
-                return await self.core.store.write(lambda tx: self._mark(tx, job, outcome))
+                fault = self._failed(lane, e)
+                return await self.core.store.write(lambda tx: self._mark(tx, job, fault))
             seam("outbox.applied")
             return more
-        sink = self.core.adapters[lane.network]
-        if sink.capabilities.ids == "server":
-            # so that after a crash it shows as an attempt of uncertain end
-            await self.core.store.write(lambda tx: queue.begin(tx, job.item))
-        try:
-            async with asyncio.timeout(ATTEMPT):
-                outcome = await sink.deliver(job.delivery)
-        except TimeoutError:
-            outcome = Retry("no answer in time")
-        except (Retry, Rejected) as e:
-            outcome = e
-        except Exception as e:
-            outcome = self._failed(lane, e)
+        outcome = await self._attempt(job)
         seam("outbox.delivered")
-        more = await self.core.store.write(lambda tx: self._mark(tx, job, outcome))
+        lost = await self._unreached(lane) if isinstance(outcome, Rejected) and outcome.gone else []
+        more = await self.core.store.write(lambda tx: self._mark(tx, job, outcome, probe=probe, lost=lost))
         if isinstance(outcome, Sent):
             seam("outbox.marked")
         else:
             seam("outbox.dead" if more else "outbox.postponed")
         return more
 
-    def _failed(self, lane: queue.Lane, error: Exception) -> Retry:
+    async def _attempt(self, job: _Job) -> Sent | Retry | Rejected:
+        lane = job.item.lane
+        sink = self.core.adapters[lane.network]
+        if sink.capabilities.ids == "server":
+            # so that after a crash it shows as an attempt of uncertain end
+            await self.core.store.write(lambda tx: queue.begin(tx, job.item))
+        try:
+            async with asyncio.timeout(ATTEMPT):
+                return await sink.deliver(job.delivery)
+        except TimeoutError:
+            return Silence("no answer in time")
+        except (Retry, Rejected) as e:
+            return e
+        except Exception as e:
+            return self._failed(lane, e)
+
+    async def _unreached(self, lane: queue.Lane) -> list[Ref]:
+        """Who follows the lane's actor by an endpoint that is gone. Members of the bridge are not let go of so."""
+        if lane.actor == BOT:
+            return []
+        found: list[Ref] = []
+        for offset in count(0, PAGE):
+
+            def page(tx: Tx, offset: int = offset) -> tuple[int, list[Account]]:
+                refs = follows.followers(tx, lane.actor, lane.network, PAGE, offset)
+                return len(refs), identity.accounts_of(tx, refs)
+
+            looked, accounts = await self.core.store.read(page)
+            found += [account.ref for account in accounts if account.endpoint == lane.endpoint]
+            if looked < PAGE:
+                break
+        return found
+
+    def _failed(self, lane: queue.Lane, error: Exception) -> Fault:
         """A mistake in an adapter counts as an attempt, so that it ends some day."""
         self.core.log.error(
             "delivery_failed", endpoint=lane.endpoint, actor=str(lane.actor), exc_info=(type(error), error, None)
         )
-        return Retry(f"internal error: {type(error).__name__}")
+        return Fault(f"internal error: {type(error).__name__}")
 
-    def _claim(self, tx: Tx, lane: queue.Lane) -> "_Job | queue.Item | None":
-        """The head, ready to send; or the bare item if it must not go now; None if the lane is empty."""
+    def _claim(self, tx: Tx, lane: queue.Lane, *, probe: bool = False) -> "_Job | queue.Item | None":
+        """The head, ready to send; or the bare item if it must not go now; None if the lane is empty.
+
+        To a host that is shut only a `probe` goes.
+        """
         item = queue.head(tx, lane)
         if item is None:
             return None
-        if item.withdrawn and item.act not in AFTER:
+        if item.withdrawn and item.act not in queue.AFTER:
             return item
         if lane.network not in self.core.adapters:
+            return item
+        if downtime.shut(item) and not probe:
             return item
         now = self.core.now()
         if now < item.wait_until and any(queue.unsent_before(tx, o, p, item) for o, p in item.waits):
@@ -201,16 +249,21 @@ class Outbox:
             queue.rest(tx, lane)
             return False
         assert isinstance(item, queue.Item)
-        if item.withdrawn and item.act not in AFTER:
+        if item.withdrawn and item.act not in queue.AFTER:
             self._note(tx, item, "cancelled", "consent-withdrawn")
             return queue.settle(tx, item, "cancelled", "consent-withdrawn", self.core.now())
         if _ghost(tx, item) is None:
-            self._note(tx, item, "dead", "no-ghost")
-            return queue.settle(tx, item, "dead", "no-ghost", self.core.now())
+            return self._end(tx, item, "no-ghost")
         if lane.network not in self.core.adapters:
             queue.postpone(tx, item, self.core.now() + 3600, "its adapter is switched off", tried=False)
             return False
-        queue.postpone(tx, item, self.core.now() + 0.2, "waits for what it refers to", tried=False)
+        now, trouble = self.core.now(), hosts.of(tx, lane.host)
+        if downtime.shut(item) and trouble is not None and trouble.waits(now):
+            if now - item.queued_at > GIVE_UP:
+                return self._end(tx, item, trouble.why)
+            queue.postpone(tx, item, trouble.until, f"its host is down: {trouble.why}", tried=False)
+            return False
+        queue.postpone(tx, item, now + 0.2, "waits for what it refers to", tried=False)
         return False
 
     def _apply(self, tx: Tx, job: _Job) -> bool:
@@ -224,25 +277,47 @@ class Outbox:
         seam("outbox.applying")
         return more
 
-    def _mark(self, tx: Tx, job: _Job, outcome: Sent | Retry | Rejected) -> bool:
+    def _mark(
+        self,
+        tx: Tx,
+        job: _Job,
+        outcome: Sent | Retry | Rejected,
+        *,
+        probe: bool = False,
+        lost: Collection[Ref] = (),
+    ) -> bool:
         item, now = job.item, self.core.now()
-        count = self.core.metrics.deliveries.labels
+        counted = self.core.metrics.deliveries.labels
+        if not isinstance(outcome, Retry):
+            downtime.better(self.core, tx, item, probe=probe)
         if isinstance(outcome, Sent):
             acts.settle_copy(tx, item.copy, outcome.ref, outcome.detail)
             self._note(tx, item, "sent", outcome.note)
-            count(item.lane.network, "sent").inc()
+            counted(item.lane.network, "sent").inc()
             self.core.metrics.latency.labels(item.lane.network).observe(max(0.0, now - item.queued_at))
             return queue.settle(tx, item, "sent", outcome.note, now)
-        wait = delay(item.attempt, outcome.after if isinstance(outcome, Retry) else None)
-        if isinstance(outcome, Rejected) or now + wait - item.queued_at > GIVE_UP:
-            self._note(tx, item, "dead", outcome.why)
-            count(item.lane.network, "dead").inc()
-            self.core.log.warning("delivery_dead", endpoint=item.lane.endpoint, why=outcome.why, act=item.act)
-            return queue.settle(tx, item, "dead", outcome.why, now)
+        if isinstance(outcome, Rejected):
+            for follower in lost:
+                lose(self.core, tx, follower, item.lane.actor, item.lane.endpoint, outcome.why)
+            return self._end(tx, item, outcome.why)
+        due = now + delay(item.attempt, outcome.after)
+        trouble = downtime.worse(self.core, tx, item, outcome, probe=probe) if item.lane.endpoint != LOCAL else None
+        if trouble is not None and trouble.shut:
+            # a moment after the others, so that the next probe is one of theirs
+            due = max(due, trouble.until + 1)
+        if due - item.queued_at > GIVE_UP:
+            return self._end(tx, item, outcome.why)
         self._note(tx, item, "retry", outcome.why)
-        queue.postpone(tx, item, now + wait, outcome.why, tried=True)
-        count(item.lane.network, "retry").inc()
+        queue.postpone(tx, item, due, outcome.why, tried=True)
+        counted(item.lane.network, "retry").inc()
         return False
+
+    def _end(self, tx: Tx, item: queue.Item, why: str) -> bool:
+        """Given up for good; whether there is another."""
+        self._note(tx, item, "dead", why)
+        self.core.metrics.deliveries.labels(item.lane.network, "dead").inc()
+        self.core.log.warning("delivery_dead", endpoint=item.lane.endpoint, why=why, act=item.act)
+        return queue.settle(tx, item, "dead", why, self.core.now())
 
     def _note(self, tx: Tx, item: queue.Item, step: str, reason: str) -> None:
         copy, actor = acts.copy_row(tx, item.copy)
@@ -258,36 +333,10 @@ class Outbox:
             reason=reason,
         )
 
-    def _gate(self, endpoint: str) -> "_Gate":
-        return _Gate(self._gates, endpoint)
-
-
-class _Gate:
-    """Lets a few at a time through to one endpoint; forgotten when nobody is left."""
-
-    def __init__(self, gates: dict[str, tuple[asyncio.Semaphore, int]], endpoint: str) -> None:
-        self._gates, self._endpoint = gates, endpoint
-
-    async def __aenter__(self) -> None:
-        limit = PARALLEL if self._endpoint == LOCAL else PER_ENDPOINT
-        room, users = self._gates.get(self._endpoint, (asyncio.Semaphore(limit), 0))
-        self._gates[self._endpoint] = (room, users + 1)
-        try:
-            await room.acquire()
-        except BaseException:
-            self._leave()
-            raise
-
-    async def __aexit__(self, *_: object) -> None:
-        self._gates[self._endpoint][0].release()
-        self._leave()
-
-    def _leave(self) -> None:
-        room, users = self._gates[self._endpoint]
-        if users == 1:
-            del self._gates[self._endpoint]
-        else:
-            self._gates[self._endpoint] = (room, users - 1)
+    def _gate(self, lane: queue.Lane) -> Gate:
+        if lane.endpoint == LOCAL:
+            return Gate(self._gates, LOCAL, PARALLEL)
+        return Gate(self._gates, lane.host, PER_HOST)
 
 
 def _ghost(tx: Tx, item: queue.Item) -> Ghost | None:

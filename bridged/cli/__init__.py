@@ -24,6 +24,11 @@ app = typer.Typer(
 
 AsJson = Annotated[bool, typer.Option("--json", help="Answer with one JSON document.")]
 Who = Annotated[str, typer.Argument(metavar="NETWORK:HANDLE", help="An account as its network writes it.")]
+Host = Annotated[str | None, typer.Option(metavar="HOST", help="Only what goes to this host.")]
+Account = Annotated[str | None, typer.Option(metavar="NETWORK:HANDLE", help="Only what this account said.")]
+Reason = Annotated[str | None, typer.Option(metavar="WORDS", help="Only with these words in the reason.")]
+Older = Annotated[str | None, typer.Option(metavar="SPAN", help="Only what died longer ago than, say, 90m, 12h, 3d.")]
+Newer = Annotated[str | None, typer.Option(metavar="SPAN", help="Only what died since then.")]
 
 
 @app.callback()
@@ -118,6 +123,43 @@ def trace(
     from bridged.cli import looking
 
     return looking.trace(context.obj, what, json)
+
+
+@app.command()
+def dead(
+    context: typer.Context,
+    host: Host = None,
+    account: Account = None,
+    reason: Reason = None,
+    older: Older = None,
+    newer: Newer = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many hosts and reasons, the largest.")] = 100,
+    json: AsJson = False,
+) -> int:
+    """What could not be delivered and is no longer tried, by host and reason; and which hosts are down."""
+    from bridged.cli import undelivered
+
+    asked = undelivered.Asked(host, account, reason, older, newer)
+    return undelivered.listing(context.obj, asked, limit, json)
+
+
+@app.command()
+def retry(
+    context: typer.Context,
+    host: Host = None,
+    account: Account = None,
+    reason: Reason = None,
+    older: Older = None,
+    newer: Newer = None,
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many at most, the oldest.")] = 10_000,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be tried again.")] = False,
+    json: AsJson = False,
+) -> int:
+    """Try again what could not be delivered: all that every option given fits."""
+    from bridged.cli import undelivered
+
+    asked = undelivered.Asked(host, account, reason, older, newer)
+    return undelivered.retry(context.obj, asked, limit, dry_run, json)
 
 
 @app.command()

@@ -15,7 +15,7 @@ from bridged.config import Settings
 from bridged.core import Core
 from bridged.daemon import opened
 from bridged.logs import plain
-from bridged.store import acts, identity, inboxes, ledger, processes, queue
+from bridged.store import acts, dead, hosts, identity, inboxes, ledger, processes, queue
 from bridged.store.engine import Tx
 
 HOUR = 3600.0
@@ -81,6 +81,8 @@ def _status(core: Core, tx: Tx) -> dict[str, Any]:
         "networks": networks,
         "inbox": waiting,
         "inbox_age": None if since is None else round(max(0.0, now - since), 1),
+        "dead": dead.count(tx, dead.Which()),
+        "hosts_down": hosts.count_shut(tx, now),
         "last_hour": {step: hour.get(step, {}) for step in ("sent", "dropped", "lost", "dead")},
         "processes": [asdict(process) for process in processes.living(tx)],
     }
@@ -112,6 +114,7 @@ def _status_lines(document: dict[str, Any]) -> list[str]:
             f"  queue     {_waiting(facts['queue'], facts['queue_age'])}",
         ]
     out.append(f"Inbox: {_waiting(document['inbox'], document['inbox_age'])}")
+    out.append(f"Undelivered: {document['dead']} dead letters, {document['hosts_down']} hosts down; see `bridged dead`")
     for process in document["processes"]:
         out.append(
             plain(

@@ -134,6 +134,13 @@ def accounts_called(tx: Tx, network: str, name: str) -> list[Ref]:
     return [Ref(network, r.id) for r in rows]
 
 
+def accounts_handled(tx: Tx, network: str, handle: str) -> list[Ref]:
+    """Accounts of a network that have this handle, the one seen last first."""
+    mine = (accounts.c.network == network, accounts.c.handle == handle)
+    rows = tx.execute(select(accounts.c.id).where(*mine).order_by(accounts.c.fetched_at.desc()).limit(5))
+    return [Ref(network, r.id) for r in rows]
+
+
 def accounts_of(tx: Tx, refs: Sequence[Ref]) -> list[Account]:
     """Those of `refs` (all of one network) that are known."""
     found: list[Account] = []

@@ -16,14 +16,20 @@ from urllib.parse import urlsplit
 import msgspec
 from sqlalchemy import Select, func, or_, select, update
 
+from bridged.breaker import Trouble
 from bridged.model import Ref
-from bridged.store import identity
+from bridged.store import hosts, identity
 from bridged.store.engine import Lost, Tx
-from bridged.store.schema import copies, lanes, members, outbox
+from bridged.store.schema import copies, lanes, outbox
+from bridged.store.schema import hosts as _hosts
 from bridged.store.schema import reached as gone_by
 from bridged.store.sql import clean, insert_new
 
 _waits = msgspec.json.Decoder(list[tuple[Ref, int]])
+
+
+AFTER = ("Delete", "Reject")
+"""What is still said for an account that is no longer bridged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +43,8 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """The head of a lane. `withdrawn` says that its actor is no longer bridged, or has a profile that says no."""
+    """The head of a lane. `withdrawn` says that its actor is no longer bridged, or has a profile that says no;
+    `trouble` that the host failed last time."""
 
     id: int
     lane: Lane
@@ -49,6 +56,7 @@ class Item:
     attempt: int
     queued_at: float
     withdrawn: bool
+    trouble: Trouble | None = None
 
 
 def enqueue(
@@ -111,12 +119,16 @@ def host_of(endpoint: str) -> str:
         return endpoint
 
 
-def claim(tx: Tx, now: float, limit: int, busy: Collection[int], full: Collection[str] = ()) -> list[Lane]:
-    """Lanes whose head may be tried now, for this process: without those already in hand (`busy`), and those of
-    `full` endpoints. Run by `Store.claim`."""
+def claim(
+    tx: Tx, now: float, limit: int, busy: Collection[int], full: Collection[str] = (), sated: Collection[Ref] = ()
+) -> list[Lane]:
+    """Lanes whose head may be tried now, for this process: without those already in hand (`busy`), those to `full`
+    hosts, and those of `sated` actors. Run by `Store.claim`."""
     query = select(lanes).where(lanes.c.due_at <= now)
     if full:
-        query = query.where(lanes.c.endpoint.not_in(list(full)))
+        query = query.where(lanes.c.host.not_in(list(full)))
+    for actor in sated:
+        query = query.where(or_(lanes.c.actor_id != actor.id, lanes.c.actor_network != actor.network))
     if tx.process:
         query = query.where(or_(lanes.c.owner.is_(None), lanes.c.owner == tx.process)).with_for_update(skip_locked=True)
     rows = tx.execute(query.order_by(lanes.c.due_at).limit(limit + len(busy))).all()
@@ -147,13 +159,14 @@ def _change(tx: Tx, lane: Lane, **values: Any) -> None:
 
 def head(tx: Tx, lane: Lane) -> Item | None:
     row = tx.execute(
-        select(outbox).where(outbox.c.lane == lane.id, outbox.c.state == "ready").order_by(outbox.c.id).limit(1)
+        select(outbox, *hosts.COLUMNS)
+        .join(_hosts, _hosts.c.host == lane.host, isouter=True)
+        .where(outbox.c.lane == lane.id, outbox.c.state == "ready")
+        .order_by(outbox.c.id)
+        .limit(1)
     ).first()
     if row is None:
         return None
-    out = tx.execute(
-        select(members.c.state).where(members.c.network == lane.actor.network, members.c.id == lane.actor.id)
-    ).scalar()
     return Item(
         row.id,
         lane,
@@ -164,8 +177,14 @@ def head(tx: Tx, lane: Lane) -> Item | None:
         row.after_until,
         row.attempt,
         row.queued_at,
-        out == "out" or identity.refuses(tx, lane.actor),
+        withdrawn(tx, lane.actor),
+        hosts.joined(row),
     )
+
+
+def withdrawn(tx: Tx, actor: Ref) -> bool:
+    """Whether an account is no longer bridged, or has a profile that says no."""
+    return identity.standing(tx, actor) == "out" or identity.refuses(tx, actor)
 
 
 def unsent_before(tx: Tx, origin: Ref, part: int, item: Item) -> bool:
@@ -202,7 +221,9 @@ def settle(tx: Tx, item: Item, state: str, reason: str, now: float) -> bool:
     """The head is sent, dead or cancelled. Whether there is another, to be tried at once: if not, the lane is no longer
     this process's. Raises Lost."""
     tx.execute(
-        update(outbox).where(outbox.c.id == item.id).values(state=state, reason=clean(reason), attempt=item.attempt + 1)
+        update(outbox)
+        .where(outbox.c.id == item.id)
+        .values(state=state, reason=clean(reason), attempt=item.attempt + 1, ended_at=now)
     )
     more = tx.execute(
         select(outbox.c.id).where(outbox.c.lane == item.lane.id, outbox.c.state == "ready").limit(1)

@@ -166,8 +166,10 @@ outbox = Table(
     Column("attempt", Integer, nullable=False),
     Column("queued_at", Float, nullable=False),
     Column("reason", Text, nullable=False),
+    Column("ended_at", Float),  # when it was sent, dead or cancelled
     Index("outbox_lane", "lane", "state", "id"),
     Index("outbox_copy", "copy"),
+    Index("outbox_dead", "lane", sqlite_where=text("state = 'dead'"), postgresql_where=text("state = 'dead'")),
     sqlite_autoincrement=True,
 )
 
@@ -177,6 +179,19 @@ reached = Table(  # where copies went, when the deliveries that say so are kept 
     Column("copy", Serial, primary_key=True, autoincrement=False),
     Column("lane", Serial, primary_key=True, autoincrement=False),
     sqlite_with_rowid=False,
+)
+
+hosts = Table(  # whose last delivery failed; see `bridged.breaker`
+    "hosts",
+    metadata,
+    Column("host", Text, primary_key=True),
+    Column("failures", Integer, nullable=False),  # in a row
+    Column("since", Float, nullable=False),
+    Column("at", Float, nullable=False),  # the last
+    Column("until", Float, nullable=False),  # left alone until then
+    Column("lane", BigInteger, nullable=False),  # whose delivery it was
+    Column("why", Text, nullable=False),
+    Index("hosts_at", "at"),
 )
 
 follows = Table(

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from bridged.adapter import Busy
 from bridged.core import Core
-from bridged.store import inboxes, pruning, queue
+from bridged.store import hosts, inboxes, pruning, queue
 from bridged.store.engine import Tx
 from bridged.web.clients import from_inside
 
@@ -48,16 +48,17 @@ def routes(core: Core, ready: Callable[[], bool]) -> Iterable[web.RouteDef]:
 
 async def refresh(core: Core) -> None:
     """Brings what the metrics say about the queues up to date. Raises Busy."""
-    depths, (waiting, _), size = await core.store.read(
-        lambda tx: (queue.depth(tx), inboxes.backlog(tx, core.now()), pruning.size(tx))
-    )
     now, metrics = core.now(), core.metrics
+    depths, (waiting, _), down, size = await core.store.read(
+        lambda tx: (queue.depth(tx), inboxes.backlog(tx, now), hosts.count_shut(tx, now), pruning.size(tx))
+    )
     for network in {*core.adapters, *depths}:
         depth, since = depths.get(network, (0, now))
         metrics.queue.labels(network).set(depth)
         metrics.queue_age.labels(network).set(max(0.0, now - since))
     metrics.backlog.set(waiting)
     metrics.size.set(size)
+    metrics.hosts_down.set(down)
 
 
 def _probe(tx: Tx) -> None:
