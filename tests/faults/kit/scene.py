@@ -64,10 +64,9 @@ class Scene:
         """All that was heard is decided on, all that was queued tried."""
 
         async def idle() -> bool:
+            # what is postponed waits for something else
             soon = time.time() + 1
-            heard = await self.daemon.rows(
-                f"SELECT native_id FROM inbox WHERE state = 'new' AND (network <> 'bridge' OR due_at < {soon})"
-            )
+            heard = await self.daemon.rows(f"SELECT native_id FROM inbox WHERE state = 'new' AND due_at < {soon}")
             queued = await self.daemon.rows("SELECT id, act, lane FROM outbox WHERE state = 'ready' AND attempt = 0")
             assert not heard + queued, f"waits: {heard[:3]} {queued[:3]}"
             return True
