@@ -155,7 +155,7 @@ class Outbox:
         if lane.endpoint == LOCAL:
             try:
                 more = await self.core.store.write(lambda tx: self._apply(tx, job))
-            except Busy:
+            except (Busy, Lost):
                 raise
             except Exception as e:
                 fault = self._failed(lane, e)
