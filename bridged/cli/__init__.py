@@ -212,6 +212,19 @@ def restore(
 
 
 @app.command()
+def export(
+    context: typer.Context,
+    who: Who,
+    file: Annotated[Path, typer.Argument(help="The file to write; it must not be there.")],
+    json: AsJson = False,
+) -> int:
+    """Write down all that is kept about an account, for its owner. Keys are not in it."""
+    from bridged.cli import keeping
+
+    return keeping.export(context.obj, who, file, json)
+
+
+@app.command()
 def version(json: AsJson = False) -> int:
     """Say which version this is."""
     from bridged.cli.output import show

@@ -1,4 +1,4 @@
-"""`bridged backup` and `bridged restore`."""
+"""`bridged backup`, `bridged restore` and `bridged export`."""
 
 import os
 import sys
@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from bridged import backup as backups
+from bridged import export as exports
 from bridged.archive import BadArchive, Manifest, Progress, Unwritable
 from bridged.cli.output import CANNOT_OPEN, NO, Failure, show
 from bridged.cli.settled import carry_out
 from bridged.config import Settings
+from bridged.daemon import opened
 from bridged.keys import SecretError
 
 
@@ -48,6 +50,22 @@ def restore(file: Path, source: Path, as_json: bool) -> int:
         ]
         show(_facts(made) | {"file": str(source)}, lines, as_json)
         return 0
+
+    return carry_out(file, work)
+
+
+def export(file: Path, who: str, out: Path, as_json: bool) -> int:
+    async def work(settings: Settings) -> int:
+        async with opened(settings, mint=False) as daemon:
+            try:
+                rows = await exports.export(daemon.core, who, out)
+            except exports.NoAccount as error:
+                raise Failure(str(error), NO) from error
+            except exports.Unwritten as error:
+                raise Failure(f"{out} cannot be written: {error}", NO) from error
+            lines = [f"Wrote all that is kept about {who} into {out}: {sum(rows.values())} rows."]
+            show({"file": str(out), "rows": rows}, lines, as_json)
+            return 0
 
     return carry_out(file, work)
 

@@ -573,3 +573,25 @@ def test_database_half_restored_is_not_started_on(file: Path, say: Say) -> None:
     said = say("run")
     assert said.code == 3
     assert "half restored (from a backup by bridged 0.1.0): empty it, and run `bridged restore` again" in said.err
+
+
+# --- what is kept about somebody ---
+
+
+def test_export_holds_all_about_the_account_and_nobody_else(file: Path, say: Say) -> None:
+    assert say("add", "alpha:ann", "--wait", 0).code == 0
+    assert say("add", "alpha:bea", "--wait", 0).code == 0
+    said = say("export", "alpha:ann", "ann.json", "--json")
+    assert (said.code, said.json["rows"]["consent"]) == (0, 1)
+    path = file.parent / "ann.json"
+    written = json.loads(path.read_text())
+    assert written["export_of"] == "alpha:ann"
+    assert [row["state"] for row in written["consent"]] == ["in"]
+    assert "bea" not in path.read_text()
+    assert path.stat().st_mode & 0o777 == 0o600
+    again = say("export", "alpha:ann", "ann.json")
+    assert (again.code, again.err) == (1, "bridged: ann.json cannot be written: File exists\n")
+    nobody = say("export", "alpha:zed", "zed.json")
+    assert nobody.code == 1
+    assert "nothing is known of alpha:zed" in nobody.err
+    assert not (file.parent / "zed.json").exists()
