@@ -19,7 +19,7 @@ from bridged.config import Settings
 from bridged.daemon import Refuse
 from bridged.keys import KeyRing
 from bridged.model import HOME, Ref
-from bridged.store import dump, follows, identity, inboxes, processes
+from bridged.store import dump, follows, identity, inboxes, looks, processes
 from bridged.store import settings as kept
 from bridged.store.engine import Store, Tx, url_of
 from bridged.store.upgrade import CORE
@@ -178,7 +178,7 @@ def turn(tx: Tx, settings: Settings, now: float) -> None:
     processes.forget(tx)
     # told by then, most likely; told once more they would say something else under the same name
     inboxes.forgo(tx, HOME, digest.CHANNEL, now)
-    identity.look_at_all(tx, now)
+    looks.look_at_all(tx, now)
     due = now
     for network in settings.adapters or registry.networks():
         if registry.load(network).capabilities.hearing != "push":

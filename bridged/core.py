@@ -14,12 +14,16 @@ from bridged.keys import KeyRing
 from bridged.metrics import Metrics
 from bridged.model import BOT, Account, Ref
 from bridged.processes import Process
-from bridged.store import acts, follows, identity, polls, settings
+from bridged.store import follows, identity, polls, settings
 from bridged.store.engine import Store, Tx
 from bridged.store.signals import EARS, INBOX, OUTBOX
 
 AHEAD = 300.0
 """Seconds by which what was said in bursts, each thing dated a second after the last, may have been ahead of time."""
+
+
+PAUSE = 0.25
+"""Seconds between two readings of whom to listen for, at least."""
 
 
 class Ears:
@@ -52,6 +56,8 @@ class Ears:
         while True:
             await self._stale.wait()
             await self.refresh(networks)
+            # follows come in heaps, and each time all of them are read
+            await asyncio.sleep(PAUSE)
 
     async def change(self, network: str, since: Heard) -> Heard:
         async with self._changed:
@@ -63,23 +69,12 @@ def _heard(tx: Tx, network: str) -> Heard:
     states = {ref.id: state for ref, state, _ in identity.members_of(tx, network)}
     wanted = {i for i in follows.wanted(tx, network) if states.get(i) != "out"}
     return Heard(
-        polls=frozenset(_polls(tx, network)),
+        polls=frozenset(polls.standing(tx, network)),
         full=frozenset(wanted | {i for i, state in states.items() if state == "in"}),
         known=frozenset(identity.owners(tx, network)),
         ghosts=frozenset(identity.live_refs(tx, network)),
         hidden=frozenset(identity.hidden_refs(tx, network)),
     )
-
-
-def _polls(tx: Tx, network: str) -> list[str]:
-    """Open polls as they stand on a network."""
-    found: list[str] = []
-    for poll in polls.still_open(tx):
-        if poll.network == network:
-            found.append(poll.id)
-        else:
-            found += [c.ref.id for c in acts.copies_of(tx, poll, network)[:1] if c.ref is not None and not c.gone]
-    return found
 
 
 @dataclass

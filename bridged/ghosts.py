@@ -10,7 +10,7 @@ from bridged.core import Core
 from bridged.model import BOT, HOME, Account, Activity, Ghost, Profile, Ref
 from bridged.profiles import DAY, WEEK, Profiles, taken_by_others
 from bridged.seams import seam
-from bridged.store import heirs, identity, ledger, notices
+from bridged.store import heirs, identity, ledger, looks, notices
 from bridged.store.engine import Tx
 from bridged.store.signals import EARS, OUTBOX
 from bridged.tell import tell
@@ -49,7 +49,7 @@ class Ghosts:
         if known is not None and not fresh:
             if shown and age > DAY:
                 # nobody waits for that: `refresh.py` looks at it next
-                await core.store.write(lambda tx: identity.nudge(tx, ref, core.now()))
+                await core.store.write(lambda tx: looks.nudge(tx, ref, core.now()))
             # a no is not remembered for long
             if shown or age < (DAY if known.refuses else WEEK):
                 return known

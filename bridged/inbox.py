@@ -20,7 +20,7 @@ async def receive(
     """How many of the envelopes are new, once all of it is on disk. Raises Busy."""
 
     def unit(tx: StoreTx) -> int:
-        new = sum(inboxes.add(tx, e) for e in envelopes)
+        new = inboxes.add_all(tx, envelopes)
         if cursor is not None:
             inboxes.move_cursor(tx, network, *cursor)
         if also is not None:

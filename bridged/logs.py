@@ -149,5 +149,5 @@ def configure(log: Log, stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for name in ("aiohttp", "asyncio", "websockets", "sqlalchemy", "alembic", "aiosqlite"):
+    for name in ("aiohttp", "asyncio", "websockets", "sqlalchemy", "alembic"):
         logging.getLogger(name).setLevel(max(level, logging.WARNING))

@@ -9,14 +9,19 @@ import asyncio
 from bridged.adapter import Unreachable
 from bridged.consent import leave
 from bridged.core import Core
+from bridged.model import Ref
 from bridged.profiles import DAY, Profiles
-from bridged.store import identity, ledger, notices
+from bridged.store import identity, ledger, looks, notices
 from bridged.store.engine import Tx
 
 BATCH = 20
 PARALLEL = 4
 PAUSE = 60.0
 """Seconds between two batches: so at most 20 looks a minute."""
+PAGE, PAGES = 100, 10
+"""Accounts read at a time, to find those that are to be looked at, and how often at most."""
+AGAIN = 3 * DAY
+"""Seconds after which an account without a ghost is thought of again: it may have one by then."""
 LOOK = 20.0
 """Seconds one look may take."""
 GONE = 14 * DAY
@@ -39,11 +44,19 @@ class Refresh:
         """Looks at those most overdue; how many they were."""
         core = self.core
         now, networks = core.now(), sorted(core.adapters)
-        due = await core.store.read(lambda tx: identity.due_accounts(tx, networks, now, BATCH))
-        await asyncio.gather(*(self._look(look) for look in due))
-        return len(due)
+        due: dict[Ref, looks.Look] = {}
+        for _ in range(PAGES):
+            found, others = await core.store.read(lambda tx: looks.due(tx, networks, now, PAGE))
+            due |= {look.account.ref: look for look in found[:BATCH]}
+            if others:
+                await core.store.write(lambda tx, refs=others: looks.pass_over(tx, refs, now + AGAIN))
+            if len(due) >= BATCH or len(found) + len(others) < PAGE:
+                break
+        some = list(due.values())[:BATCH]
+        await asyncio.gather(*(self._look(look) for look in some))
+        return len(some)
 
-    async def _look(self, look: identity.Look) -> None:
+    async def _look(self, look: looks.Look) -> None:
         core, ref = self.core, look.account.ref
         async with self._room:
             try:
@@ -63,11 +76,11 @@ class Refresh:
                     # known under another id by now: the old one is left alone for a while
                     await self._later(look)
 
-    async def _later(self, look: identity.Look) -> None:
+    async def _later(self, look: looks.Look) -> None:
         due = self.core.now() + backoff(look.tries)
-        await self.core.store.write(lambda tx: identity.look_later(tx, look.account.ref, due))
+        await self.core.store.write(lambda tx: looks.look_later(tx, look.account.ref, due))
 
-    def _missed(self, tx: Tx, look: identity.Look) -> None:
+    def _missed(self, tx: Tx, look: looks.Look) -> None:
         core, ref, now = self.core, look.account.ref, self.core.now()
         first = notices.at(tx, ref, MISSED)
         if first is None:
@@ -76,7 +89,7 @@ class Refresh:
             ledger.write(tx, now, "left", ref, actor=ref, reason="gone from its home for two weeks")
             leave(core, tx, ref, "gone")
         departed = identity.standing(tx, ref) == "out"
-        identity.look_later(tx, ref, now + (30 * DAY if departed else GONE / LOOKS))
+        looks.look_later(tx, ref, now + (30 * DAY if departed else GONE / LOOKS))
 
 
 def backoff(tries: int) -> float:

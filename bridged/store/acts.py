@@ -11,7 +11,7 @@ from bridged import model
 from bridged.adapter import Part
 from bridged.model import Act, Activity, Copy, Ref
 from bridged.store.engine import Tx
-from bridged.store.schema import acts, copies
+from bridged.store.schema import acts, copies, said
 from bridged.store.sql import detail_in, detail_out, insert_new, pack
 
 _kinds: Mapping[str, msgspec.json.Decoder[Any]] = {
@@ -154,7 +154,7 @@ def alike(tx: Tx, activity: Activity) -> list[Known]:
 
 def latest(tx: Tx, kind: str, limit: int) -> list[Known]:
     """The newest acts of a kind, newest first."""
-    rows = tx.execute(select(acts).where(acts.c.kind == kind).order_by(acts.c.at.desc(), acts.c.id).limit(limit))
+    rows = tx.execute(select(acts).where(acts.c.kind == said(kind)).order_by(acts.c.at.desc(), acts.c.id).limit(limit))
     return [_known(r) for r in rows]
 
 
@@ -364,6 +364,9 @@ def answers(tx: Tx, to: Ref, network: str, limit: int, offset: int) -> tuple[int
 def count_posts(tx: Tx, network: str) -> int:
     return tx.execute(
         select(func.count()).where(
-            copies.c.network == network, copies.c.act == "Post", copies.c.version == 1, copies.c.part == 0
+            copies.c.network == network,
+            copies.c.act == said("Post"),
+            copies.c.version == said(1),
+            copies.c.part == said(0),
         )
     ).scalar()

@@ -19,15 +19,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from bridged.adapter import Busy
 from bridged.store.signals import Signals
 from bridged.store.workers import Workers
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
 T = TypeVar("T")
 BATCH = 200
@@ -203,6 +205,8 @@ class Store:
         if self._thread:
             await self._thread.run(lambda conn: upgrade(conn, folder, table, to))
         else:
+            from sqlalchemy.ext.asyncio import create_async_engine
+
             # one process at a time, and however long it takes
             engine = create_async_engine(self.url, pool_size=1, connect_args={"timeout": PATIENCE})
             try:
@@ -240,8 +244,11 @@ class Store:
                 _settle(unit, error, self.signals)
 
 
-def _postgres(url: str, *, pool_size: int, max_overflow: int) -> AsyncEngine:
+def _postgres(url: str, *, pool_size: int, max_overflow: int) -> "AsyncEngine":
     """An engine whose connections neither wait nor hold others up for ever."""
+    # megabytes that SQLite does without
+    from sqlalchemy.ext.asyncio import create_async_engine
+
     limits = {
         "lock_timeout": f"{PATIENCE}s",
         "idle_in_transaction_session_timeout": f"{PATIENCE}s",

@@ -1,12 +1,12 @@
 """Accounts as last seen, what they decided, and the ghosts that stand for them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
-from sqlalchemy import delete, exists, func, select, update
+from sqlalchemy import delete, func, select, update
 
 from bridged.model import Account, Ghost, Ref
 from bridged.store.engine import Tx
@@ -80,52 +80,6 @@ def refuses(tx: Tx, ref: Ref) -> bool:
             select(accounts.c.refuses).where(accounts.c.network == ref.network, accounts.c.id == ref.id)
         ).scalar()
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """An account to be looked at again: how it was last seen, and the looks in vain since."""
-
-    account: Account
-    tries: int
-
-
-def due_accounts(tx: Tx, networks: Sequence[str], now: float, limit: int) -> list[Look]:
-    """Those due that have a live ghost, or are left alone because of their profile; longest due first."""
-    mine = (ghosts.c.owner_network == accounts.c.network, ghosts.c.owner_id == accounts.c.id, ghosts.c.state == "live")
-    refusing = (members.c.network == accounts.c.network, members.c.id == accounts.c.id, members.c.by.in_(UNDONE))
-    rows = tx.execute(
-        select(accounts.c.body, accounts.c.tries)
-        .where(accounts.c.due_at <= now, accounts.c.network.in_(list(networks)))
-        .where(exists().where(*mine) | exists().where(*refusing))
-        .order_by(accounts.c.due_at)
-        .limit(limit)
-    )
-    return [Look(_account.decode(r.body), r.tries) for r in rows]
-
-
-def nudge(tx: Tx, ref: Ref, now: float) -> None:
-    """The account is to be looked at again soon, unless it was tried in vain just now."""
-    tx.execute(
-        update(accounts)
-        .where(accounts.c.network == ref.network, accounts.c.id == ref.id)
-        .where(accounts.c.due_at > now, accounts.c.tries == 0)
-        .values(due_at=now)
-    )
-
-
-def look_later(tx: Tx, ref: Ref, due_at: float) -> None:
-    """Counts a look in vain."""
-    tx.execute(
-        update(accounts)
-        .where(accounts.c.network == ref.network, accounts.c.id == ref.id)
-        .values(due_at=due_at, tries=accounts.c.tries + 1)
-    )
-
-
-def look_at_all(tx: Tx, now: float) -> None:
-    """Every account is to be looked at again, those first that were due first."""
-    tx.execute(update(accounts).where(accounts.c.due_at > now).values(due_at=now))
 
 
 def accounts_called(tx: Tx, network: str, name: str) -> list[Ref]:

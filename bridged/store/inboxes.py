@@ -4,20 +4,24 @@ Where several processes share the database, a row belongs to the one that claime
 and with it all that its signer says meanwhile. Whoever settles a row must still own it, else `Lost` is raised.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, or_, select, update
+from sqlalchemy import ColumnElement, bindparam, func, or_, select, update
 
 from bridged.adapter import Envelope
 from bridged.model import Ref
 from bridged.store.engine import Lost, Tx
-from bridged.store.schema import cursors, inbox
+from bridged.store.schema import cursors, inbox, said
 from bridged.store.sql import insert_new, upsert
 
 CLAIMS = 0x6272_6468
 """The advisory lock of whoever claims (PostgreSQL): two must not take rows of one signer at a time."""
+
+_KNOWN = select(inbox.c.native_id).where(
+    inbox.c.network == bindparam("of"), inbox.c.native_id.in_(bindparam("ids", expanding=True))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,25 +33,45 @@ class Row:
 
 def add(tx: Tx, envelope: Envelope, due_at: float = 0.0) -> bool:
     """Stores an envelope once, to be taken from `due_at` on; False when it is known."""
-    return insert_new(
-        tx,
-        inbox,
-        network=envelope.network,
-        native_id=envelope.id,
-        signer=envelope.signer.id,
-        channel=envelope.channel,
-        body=envelope.body,
-        received_at=envelope.received_at,
-        state="new",
-        attempt=0,
-        due_at=due_at,
-    )
+    return insert_new(tx, inbox, **_row(envelope, due_at))
+
+
+def _row(envelope: Envelope, due_at: float = 0.0) -> dict[str, Any]:
+    return {
+        "network": envelope.network,
+        "native_id": envelope.id,
+        "signer": envelope.signer.id,
+        "channel": envelope.channel,
+        "body": envelope.body,
+        "received_at": envelope.received_at,
+        "state": "new",
+        "attempt": 0,
+        "due_at": due_at,
+    }
+
+
+def add_all(tx: Tx, envelopes: Sequence[Envelope]) -> int:
+    """Stores those that are not known; says how many these are."""
+    if len(envelopes) == 1:
+        return int(add(tx, envelopes[0]))
+    given: dict[tuple[str, str], Envelope] = {}
+    for envelope in envelopes:
+        given.setdefault((envelope.network, envelope.id), envelope)
+    for network in {network for network, _ in given}:
+        ids = [envelope_id for of, envelope_id in given if of == network]
+        for known in tx.execute(_KNOWN, {"of": network, "ids": ids}).scalars():
+            del given[network, known]
+    if given:
+        tx.execute(inbox.insert(), [_row(envelope) for envelope in given.values()])
+    return len(given)
 
 
 def waiting(tx: Tx, network: str, native_id: str) -> bytes | None:
     """The body of an envelope that was not decided on yet."""
     return tx.execute(
-        select(inbox.c.body).where(inbox.c.network == network, inbox.c.native_id == native_id, inbox.c.state == "new")
+        select(inbox.c.body).where(
+            inbox.c.network == network, inbox.c.native_id == native_id, inbox.c.state == said("new")
+        )
     ).scalar()
 
 
@@ -59,7 +83,8 @@ def amend(tx: Tx, network: str, native_id: str, body: bytes) -> None:
 def claim(tx: Tx, now: float, limit: int, busy: Collection[int], sated: Collection[str] = ()) -> list[Row]:
     """Rows to decide on now, oldest first, for this process: without those already in hand (`busy`), and those of
     `sated` signers (their ids). Run by `Store.claim`."""
-    query = select(inbox).where(inbox.c.state == "new", inbox.c.due_at <= now)
+    # in the order of numbers, whose index tells what is due: sorting all that waits would cost more the more waits
+    query = select(inbox).where(inbox.c.state == said("new"), inbox.c.due_at + 0 <= now)
     if tx.process:
         tx.execute(select(func.pg_advisory_xact_lock(CLAIMS)))
         taken = tx.execute(select(inbox.c.signer).where(inbox.c.owner != tx.process).distinct())
@@ -103,7 +128,7 @@ def _change(tx: Tx, row_id: int, **values: Any) -> None:
 
 def next_due(tx: Tx) -> float | None:
     """When a row that is not in another process's hands may next be taken."""
-    return tx.execute(select(func.min(inbox.c.due_at)).where(inbox.c.state == "new", _mine(tx))).scalar()
+    return tx.execute(select(func.min(inbox.c.due_at)).where(inbox.c.state == said("new"), _mine(tx))).scalar()
 
 
 def _mine(tx: Tx) -> ColumnElement[bool]:
@@ -112,7 +137,7 @@ def _mine(tx: Tx) -> ColumnElement[bool]:
 
 def backlog(tx: Tx, now: float) -> tuple[int, float | None]:
     """How many wait, and since when the oldest; what is planned for later, and was not tried yet, is no backlog."""
-    waiting = select(func.count(), func.min(inbox.c.received_at)).where(inbox.c.state == "new")
+    waiting = select(func.count(), func.min(inbox.c.received_at)).where(inbox.c.state == said("new"))
     row = tx.execute(waiting.where((inbox.c.due_at <= now) | (inbox.c.attempt > 0))).one()
     return row[0], row[1]
 
@@ -127,5 +152,5 @@ def move_cursor(tx: Tx, network: str, key: str, value: str) -> None:
 
 def forgo(tx: Tx, network: str, channel: str, now: float) -> None:
     """What is due of a channel is left undone."""
-    due = (inbox.c.network == network, inbox.c.channel == channel, inbox.c.state == "new", inbox.c.due_at <= now)
+    due = (inbox.c.network == network, inbox.c.channel == channel, inbox.c.state == said("new"), inbox.c.due_at <= now)
     tx.execute(update(inbox).where(*due).values(state="done"))

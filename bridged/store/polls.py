@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import select, update
+from sqlalchemy import case, select, update
 
 from bridged.model import Ref
 from bridged.store.engine import Tx
-from bridged.store.schema import polls, votes
+from bridged.store.schema import copies, polls, votes
 from bridged.store.sql import upsert
 
 LISTENED = 200
@@ -21,9 +21,19 @@ def close(tx: Tx, poll: Ref) -> None:
     tx.execute(update(polls).where(polls.c.network == poll.network, polls.c.id == poll.id).values(open=0))
 
 
-def still_open(tx: Tx) -> list[Ref]:
-    rows = tx.execute(select(polls).where(polls.c.open == 1).order_by(polls.c.at.desc()).limit(LISTENED))
-    return [Ref(r.network, r.id) for r in rows]
+def standing(tx: Tx, network: str) -> list[str]:
+    """The open polls that are listened for, as they stand on a network: their ids there."""
+    listened = select(polls).where(polls.c.open == 1).order_by(polls.c.at.desc()).limit(LISTENED).subquery()
+    copy = (
+        select(case((copies.c.gone == 0, copies.c.ref)))
+        .where(copies.c.origin_network == listened.c.network, copies.c.origin_id == listened.c.id)
+        .where(copies.c.network == network, copies.c.part == 0)
+        .order_by(copies.c.version.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    here = case((listened.c.network == network, listened.c.id), else_=copy).label("here")
+    return [id for id in tx.execute(select(here)).scalars() if id is not None]
 
 
 def choices_of(tx: Tx, poll: Ref, voter: Ref) -> tuple[int, ...]:

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Table, delete, func, select, text
-from sqlalchemy.dialects import postgresql, sqlite
 
 from bridged.store.engine import Tx
 from bridged.store.schema import copies, inbox, ledger, outbox, reached
+from bridged.store.sql import insert
 
 LOOK = 500
 """Rows looked at in one step."""
@@ -45,13 +45,12 @@ class Sweep:
 
 def _note_reached(tx: Tx, ids: Sequence[int]) -> None:
     """Where copies went outlives the deliveries: copies that are gone already need no Delete any more."""
-    insert = sqlite.insert if tx.conn.dialect.name == "sqlite" else postgresql.insert
     went = (
         select(outbox.c.copy, outbox.c.lane)
         .join(copies, copies.c.id == outbox.c.copy)
         .where(outbox.c.id.in_(ids), outbox.c.state.in_(("sent", "cancelled")), copies.c.gone == 0)
     )
-    tx.execute(insert(reached).from_select(["copy", "lane"], went).on_conflict_do_nothing())
+    tx.execute(insert(tx, reached).from_select(["copy", "lane"], went).on_conflict_do_nothing())
 
 
 SWEEPS = (

@@ -20,7 +20,7 @@ from bridged.breaker import Trouble
 from bridged.model import Ref
 from bridged.store import hosts, identity
 from bridged.store.engine import Lost, Tx
-from bridged.store.schema import copies, lanes, outbox
+from bridged.store.schema import copies, lanes, outbox, said
 from bridged.store.schema import hosts as _hosts
 from bridged.store.schema import reached as gone_by
 from bridged.store.sql import clean, insert_new
@@ -326,7 +326,7 @@ def depth(tx: Tx) -> dict[str, tuple[int, float]]:
     rows = tx.execute(
         select(lanes.c.network, func.count(), func.min(outbox.c.queued_at))
         .join(outbox, outbox.c.lane == lanes.c.id)
-        .where(outbox.c.state == "ready")
+        .where(outbox.c.state == said("ready"))
         .group_by(lanes.c.network)
     )
     return {r[0]: (r[1], r[2]) for r in rows}

@@ -9,11 +9,13 @@ import contextlib
 import json
 import os
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import AsyncEngine
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
 CHANNEL = "bridged"
 LONGEST = 7_000
@@ -50,7 +52,7 @@ class Signals:
         if payloads:
             conn.execute(_NOTIFY, {"payloads": json.dumps(payloads)})
 
-    def listen(self, engine: AsyncEngine) -> None:
+    def listen(self, engine: "AsyncEngine") -> None:
         """Hears what other processes notify of, until `close`."""
         self._task = asyncio.create_task(self._listen(engine), name="store signals")
 
@@ -60,7 +62,7 @@ class Signals:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
-    async def _listen(self, engine: AsyncEngine) -> None:
+    async def _listen(self, engine: "AsyncEngine") -> None:
         while True:
             try:
                 await self._hear(engine)
@@ -68,7 +70,7 @@ class Signals:
                 self._log.info("signals_lost", why=f"{type(e).__name__}: {str(e)[:200]}")
             await asyncio.sleep(1)
 
-    async def _hear(self, engine: AsyncEngine) -> None:
+    async def _hear(self, engine: "AsyncEngine") -> None:
         async with engine.connect() as conn:
             raw: Any = (await conn.get_raw_connection()).driver_connection
             try:

@@ -6,7 +6,6 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import Table
-from sqlalchemy.dialects import postgresql, sqlite
 
 from bridged.model import NOTHING
 from bridged.store.engine import Tx
@@ -14,7 +13,14 @@ from bridged.store.engine import Tx
 
 @cache
 def _insert(dialect: str, table: Table) -> Any:
-    return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
+    # the one of the two that is used: each is megabytes
+    if dialect == "sqlite":
+        from sqlalchemy.dialects import sqlite
+
+        return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql
+
+    return postgresql.insert(table)
 
 
 # kept: putting a statement together takes longer than running it
@@ -31,6 +37,11 @@ def _upsert(dialect: str, table: Table, columns: frozenset[str]) -> Any:
     statement = _insert(dialect, table)
     changes = {name: statement.excluded[name] for name in sorted(columns.difference(keys))}
     return statement.on_conflict_do_update(index_elements=keys, set_=changes)
+
+
+def insert(tx: Tx, table: Table) -> Any:
+    """An INSERT that can be given an `on_conflict_…`."""
+    return _insert(tx.conn.dialect.name, table)
 
 
 def insert_new(tx: Tx, table: Table, **values: Any) -> bool:

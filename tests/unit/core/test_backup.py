@@ -21,7 +21,7 @@ from bridged.backup import NotEmpty, backup, restore
 from bridged.daemon import Refuse
 from bridged.keys import SecretError
 from bridged.model import HOME, Ref
-from bridged.store import dump, identity, inboxes, ledger
+from bridged.store import dump, identity, inboxes, ledger, looks
 from bridged.store import settings as kept
 from bridged.store.engine import Tx
 from bridged.testing import FakeNetwork, Harness
@@ -342,7 +342,7 @@ async def test_what_was_missed_is_asked_for_and_everybody_looked_at(
     monkeypatch.setattr("bridged.backup.time.time", bridge.clock)
     await restored(other, path)
     assert await other.copies(red.ref(missed.id), "blue") == ()
-    due = await other.read(lambda tx: identity.due_accounts(tx, ["red"], bridge.clock(), 10))
+    due, _ = await other.read(lambda tx: looks.due(tx, ["red"], bridge.clock(), 10))
     await other.settle()
     assert len(await other.copies(red.ref(missed.id), "blue")) == 1
     await other.close()

@@ -7,7 +7,7 @@ import pytest
 
 from bridged.model import Account, Ref
 from bridged.refresh import backoff
-from bridged.store import identity
+from bridged.store import identity, looks
 from bridged.testing import FakeNetwork, Harness
 
 DAY = 86400.0
@@ -259,3 +259,20 @@ async def test_former_handle_goes_along_when_a_ghost_changes_hands(
     found = await bridge.hosts["blue"].ghost_named("alice@red")
     assert found is not None
     assert replace(found[0], handle="") == replace(ghost, handle="", owner=rita, first=red.ref("alice"))
+
+
+async def test_accounts_without_a_ghost_do_not_stand_before_those_with_one(
+    bridge_of: Any, red: FakeNetwork, blue: FakeNetwork
+) -> None:
+    """Many are seen once and never again; they are passed over, and thought of again days later."""
+    bridge = await bridge_of(red, blue)
+    await bridge.ghost(red.ref("alice"), "blue")
+    await bridge.settle()
+    alice = await _account(bridge, red.ref("alice"))
+    strangers = [replace(alice, ref=red.ref(f"stranger{number}")) for number in range(250)]
+    await bridge.write(lambda tx: [identity.save_account(tx, a, 0.0, due_at=1.0) for a in strangers])
+    assert await _looked(bridge, 8 * DAY) == 1
+    found, others = await bridge.read(lambda tx: looks.due(tx, ["red", "blue"], bridge.clock(), 1000))
+    assert (found, others) == ([], [])
+    found, others = await bridge.read(lambda tx: looks.due(tx, ["red", "blue"], bridge.clock() + 4 * DAY, 1000))
+    assert len(others) >= 250
