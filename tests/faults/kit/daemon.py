@@ -29,8 +29,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.interop.world import ENVIRON, die_with_parent
 
 from . import eventually
+from .nursery import ROOT, Child, Nursery
 
-ROOT = Path(__file__).parents[3]
 POSTGRES = os.environ.get("BRIDGED_POSTGRES", "postgres@127.0.0.1:5432")
 Figures = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 _given: set[int] = set()
@@ -77,9 +77,11 @@ class Daemon:
         env: Mapping[str, str] | None = None,
         port: int | None = None,
         roles: str = "",
+        nursery: Nursery | None = None,
     ) -> None:
         self.roles = roles
         self.folder, self.store, self.env = folder, store, dict(env or {})
+        self._nursery = nursery
         self.port = port or free_port()
         self.domain = f"127.0.0.1:{self.port}"
         self.base = f"http://{self.domain}"
@@ -87,7 +89,7 @@ class Daemon:
         self.data = folder / "var"
         self.file = folder / "bridge.yaml"
         self.log_file = folder / "log"
-        self.process: asyncio.subprocess.Process | None = None
+        self.process: asyncio.subprocess.Process | Child | None = None
         folder.mkdir(parents=True, exist_ok=True)
         usual = {
             "domain": self.domain,
@@ -112,21 +114,26 @@ class Daemon:
         """
         assert self.process is None or self.process.returncode is not None, "it runs already"
         self.file.write_text(yaml.safe_dump(self.config, sort_keys=False))
-        with self.log_file.open("ab") as log:
-            self.process = await asyncio.create_subprocess_exec(
-                *prefix,
-                *self._command("run", *(["--roles", self.roles] if self.roles else [])),
-                env={**ENVIRON, "PYTHONPATH": str(ROOT), **self.env, **(env or {})},
-                cwd=self.folder,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                preexec_fn=die_with_parent,
-            )
+        run = ["run", *(["--roles", self.roles] if self.roles else [])]
+        environ = {**ENVIRON, "PYTHONPATH": str(ROOT), **self.env, **(env or {})}
+        if self._nursery is not None:
+            self.process = await self._nursery.start(self._words(*run), environ, self.folder, self.log_file)
+        else:
+            with self.log_file.open("ab") as log:
+                self.process = await asyncio.create_subprocess_exec(
+                    *prefix,
+                    *self._command(*run),
+                    env=environ,
+                    cwd=self.folder,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    preexec_fn=die_with_parent,
+                )
         if wait:
             await self.until_ready()
 
-    async def until_ready(self, timeout: float = 60) -> None:
+    async def until_ready(self, timeout: float = 180) -> None:
         """As `start` says."""
 
         async def up() -> bool:
@@ -181,7 +188,7 @@ class Daemon:
 
     async def get(self, path: str, headers: Mapping[str, str] | None = None) -> tuple[int, Mapping[str, str], bytes]:
         """GET of one of its pages: status, headers with names in lower case, body."""
-        limit = aiohttp.ClientTimeout(total=10)
+        limit = aiohttp.ClientTimeout(total=30)
         async with (
             aiohttp.ClientSession(timeout=limit) as session,
             session.get(self.base + path, headers=headers, allow_redirects=False) as answer,
@@ -204,9 +211,11 @@ class Daemon:
         return sum(value for (n, have), value in (await self.metrics()).items() if n == name and wanted <= set(have))
 
     async def rows(self, sql: str) -> list[dict[str, Any]]:
-        """A question to its database, past the daemon."""
+        """A statement to its database, past the daemon; what changes something is done on return."""
         if self.store == "sqlite":
-            with contextlib.closing(sqlite3.connect(self.data / "bridged.sqlite3", timeout=10)) as db:
+            with contextlib.closing(
+                sqlite3.connect(self.data / "bridged.sqlite3", timeout=10, isolation_level=None)
+            ) as db:
                 db.row_factory = sqlite3.Row
                 return [dict(row) for row in db.execute(sql)]
         import asyncpg
@@ -250,7 +259,7 @@ class Daemon:
         status = Path(f"/proc/{self.pid}/status").read_text()
         return int(status.partition("VmRSS:")[2].split()[0]) * 1024
 
-    async def actor_of(self, name: str) -> str:
+    async def actor_of(self, name: str, timeout: float = 15) -> str:
         """The actor id behind @name@domain, by WebFinger; a ghost is made if need be."""
 
         async def look() -> str:
@@ -258,10 +267,13 @@ class Daemon:
             assert status == 200, f"WebFinger of {name}: {status}"
             return next(link["href"] for link in json.loads(body)["links"] if link["rel"] == "self")
 
-        return await eventually(look)
+        return await eventually(look, timeout=timeout)
 
     def _command(self, *words: str) -> list[str]:
-        return [sys.executable, "-m", "bridged", "-c", str(self.file), *words]
+        return [sys.executable, "-m", "bridged", *self._words(*words)]
+
+    def _words(self, *words: str) -> list[str]:
+        return ["-c", str(self.file), *words]
 
 
 def _over(base: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, Literal
 
 import aiohttp
@@ -29,7 +30,11 @@ Scheme = Literal["cavage", "rfc9421"]
 
 @dataclass
 class Got:
-    """A request as it came in. `accepted`: this server has done what it asks, whether or not it could say so."""
+    """A request as it came in.
+
+    accepted    this server has done what it asks, whether or not it could say so
+    answered    it was told so, as far as this side can know
+    """
 
     at: float
     method: str
@@ -37,10 +42,15 @@ class Got:
     headers: list[tuple[str, str]]
     body: bytes
     accepted: bool = False
+    answered: bool = False
 
-    @property
+    @cached_property
     def json(self) -> Any:
         return json.loads(self.body)
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
 
     def header(self, name: str) -> str:
         return next((v for k, v in self.headers if k.lower() == name.lower()), "")
@@ -75,6 +85,8 @@ class Peer:
         self.address, self.port = address, port
         self.got: list[Got] = []
         self.script: Script = lambda got: None
+        self.on_taken: Callable[[Got], None] = lambda got: None
+        """Told of each request this server has taken."""
         self.documents: dict[str, Any] = {}
         """path -> what GET of it answers: a document, bytes, or None for 410."""
         self.actors: dict[str, Actor] = {}
@@ -136,6 +148,9 @@ class Peer:
         if answer.delay:
             await asyncio.sleep(answer.delay)
         got.accepted = answer.how == "drop" or (answer.how in ("whole", "slow", "half") and answer.status < 300)
+        got.answered = got.accepted and answer.how == "whole"
+        if got.accepted:
+            self.on_taken(got)
         assert request.transport
         if answer.how == "hang":
             await self._closing.wait()

@@ -17,6 +17,7 @@ import json
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from websockets.asyncio.client import connect
@@ -36,13 +37,14 @@ def npub(name: str) -> str:
 
 @dataclass
 class Frame:
-    """A frame as it came in; `connection` counts from 1."""
+    """A frame as it came in; `connection` counts from 1. `answered`: not cut off without a word."""
 
     at: float
     connection: int
     text: str
+    answered: bool = True
 
-    @property
+    @cached_property
     def json(self) -> Any:
         return json.loads(self.text)
 
@@ -114,6 +116,7 @@ class Relay:
         script = self.script(frame)
         word, *rest = frame.json
         if isinstance(script, str):
+            frame.answered = False
             if script == "taken" and word == "EVENT":
                 await self._keep(rest[0])
             return script == "silent"
