@@ -207,7 +207,7 @@ class _Stage:
             case "bridge.dead":
                 # somebody whose server went silent, a week ago
                 await self.daemon.start()
-                await self.cast.send(*await self._silent_stranger(999))
+                await self.cast.send(*self._silent_stranger(999))
                 await eventually(lambda: self._waits(), timeout=30)
                 await self.die("random")
                 await self.daemon.rows(
@@ -220,7 +220,7 @@ class _Stage:
     async def _during(self, seam: str) -> None:
         """Gives it occasion to pass the seam, if people do not."""
         if seam == "bridge.postponed":
-            self.cast.later(self.cast.send(*await self._silent_stranger(1)))
+            self.cast.later(self.cast.send(*self._silent_stranger(1)))
         elif seam in EVERY_ACT or seam in ("cursor.moved", "bridge.worked", "ghost.minting", "ghost.minted"):
             await asyncio.sleep(0 if seam in ("bridge.worked", "ghost.minting", "ghost.minted") else 5)
             while True:
@@ -229,13 +229,11 @@ class _Stage:
                 self.cast.later(self.cast.send(actor, actor.follow(self.cast.world.ghosts["bridge"])))
                 await asyncio.sleep(2)
 
-    async def _silent_stranger(self, times: int) -> tuple[Actor, dict[str, object]]:
-        """Somebody new who likes what nora posted; their server tells their key, then fails `times` times."""
+    def _silent_stranger(self, times: int) -> tuple[Actor, dict[str, object]]:
+        """Somebody new who follows nora; their server tells their key, then fails `times` times."""
         actor = self.cast.world.homes["bob"].actor(f"stranger{len(self._silent)}")
         self._silent[f"/users/{actor.name}"] = -times
-        posts = await eventually(lambda: actor.peer.posts("Create"), timeout=60)
-        note = posts[0].json["object"]["id"]
-        return actor, actor.like(note)
+        return actor, actor.follow(self.cast.world.ghosts["nora"])
 
     async def _waits(self) -> bool:
         return bool(await self.daemon.rows("SELECT id FROM inbox WHERE state = 'new' AND attempt > 0"))
