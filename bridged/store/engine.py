@@ -36,6 +36,8 @@ BATCH = 200
 QUEUE = 5_000
 READERS = 4
 """Threads that read from SQLite."""
+ANSWER = 10.0
+"""Seconds that who brings something waits for the word that it is stored."""
 WRITER = 0x6272_6467
 """The advisory lock that whoever writes holds (PostgreSQL)."""
 PATIENCE = 15
@@ -120,6 +122,8 @@ class Store:
         self._first: deque[_Unit[Any]] = deque()
         self._queue: deque[_Unit[Any]] = deque()
         self._some = asyncio.Event()
+        self.failing = ""
+        """Why the last write came to nothing, "" when it did not."""
         self._writer: asyncio.Task[None] | None = None
         self._thread: Workers | None = None
 
@@ -183,7 +187,8 @@ class Store:
     async def write(self, unit: Callable[[Tx], T], *, first: bool = False) -> T:
         """Runs `unit`, `first` before those that can wait, and returns once it is on disk.
 
-        Raises what the unit raised, or Busy.
+        Raises what the unit raised, or Busy. Whoever comes `first` has somebody waiting, and is not kept longer than
+        ANSWER: the unit may still run after that, so that it must be one that can come again.
         """
         queue = self._first if first else self._queue
         if len(queue) >= QUEUE:
@@ -191,7 +196,13 @@ class Store:
         item: _Unit[T] = _Unit(unit, asyncio.get_running_loop().create_future(), first)
         queue.append(item)
         self._some.set()
-        return await asyncio.shield(item.done)
+        try:
+            async with asyncio.timeout(ANSWER if first else None):
+                return await asyncio.shield(item.done)
+        except TimeoutError as late:
+            if item.done.done():
+                raise
+            raise Busy("the database does not answer") from late
 
     @property
     def pressed(self) -> bool:
@@ -240,6 +251,7 @@ class Store:
             except Exception as e:
                 error = _busy(e) if isinstance(e, (DBAPIError, OSError, TimeoutError)) else e
             self._queue.extendleft(reversed(batch[done:]))
+            self.failing = str(error or next((_busy(u.error) for u in batch if u.error and _operational(u.error)), ""))
             for unit in batch[:done]:
                 _settle(unit, error, self.signals)
 
@@ -322,12 +334,16 @@ def _settle(unit: _Unit[Any], error: BaseException | None, signals: Signals) -> 
         return
     why = unit.error or error
     assert why is not None
-    operational = isinstance(why, DBAPIError) and type(why).__name__ in (
+    unit.done.set_exception(_busy(why) if _operational(why) or error is not None else why)
+
+
+def _operational(error: BaseException) -> bool:
+    """Whether it is the database that fails, and not what was asked of it."""
+    return isinstance(error, DBAPIError) and type(error).__name__ in (
         "OperationalError",
         "InterfaceError",
         "InternalError",
     )
-    unit.done.set_exception(_busy(why) if operational or error is not None else why)
 
 
 def _values_at_fault(error: BaseException) -> bool:

@@ -1,6 +1,7 @@
 """/healthz, /readyz and /metrics."""
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable
 
 from aiohttp import web
@@ -8,7 +9,7 @@ from sqlalchemy import select
 
 from bridged.adapter import Busy
 from bridged.core import Core
-from bridged.store import hosts, inboxes, pruning, queue
+from bridged.store import hosts, inboxes, pruning, queue, settings
 from bridged.store.engine import Tx
 from bridged.web.clients import from_inside
 
@@ -23,11 +24,15 @@ def routes(core: Core, ready: Callable[[], bool]) -> Iterable[web.RouteDef]:
     async def readyz(_request: web.Request) -> web.Response:
         reason = "" if ready() else "starting or stopping"
         if not reason:
+            reason = "the database does not answer"
             try:
                 async with asyncio.timeout(PATIENCE):
                     await core.store.read(_probe)
+                    if core.store.failing:
+                        reason = f"the database takes no writes ({core.store.failing})"
+                        await core.store.write(_leave_a_mark, first=True)
+                reason = ""
             except (Busy, TimeoutError) as failed:
-                reason = "the database does not answer"
                 core.log.warning("not_ready", why=str(failed) or "timeout")
         body = {"ready": not reason, "reason": reason}
         return web.json_response(body, status=503 if reason else 200, headers=_FRESH)
@@ -63,6 +68,11 @@ async def refresh(core: Core) -> None:
 
 def _probe(tx: Tx) -> None:
     tx.execute(select(1))
+
+
+def _leave_a_mark(tx: Tx) -> None:
+    """Something that must reach the disk: an empty transaction would not."""
+    settings.put(tx, "probe", str(time.time()))
 
 
 _FRESH = {"Cache-Control": "no-store"}
