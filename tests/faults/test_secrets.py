@@ -179,11 +179,12 @@ async def test_secrets_are_nowhere_after_a_rich_and_troubled_life(kind: str, tmp
         await troubled(daemon, peer, relay)
 
         pages = [(await daemon.get(path))[2] for path in ("/metrics", "/", "/.well-known/nostr.json?name=_")]
-        commands = (("backup", str(tmp_path / "saved")), ("status",), ("trace", alice.id), ("reports",))
+        export = ("export", f"activitypub:{alice.id}", str(tmp_path / "export"))
+        commands = (("backup", str(tmp_path / "saved")), export, ("status",), ("trace", alice.id), ("reports",))
         told = [text for _, text in await run(*((daemon.file, *words) for words in commands))]
         wrong = await misconfigured(daemon) if kind == "sqlite" else b""
 
-        hits = hunt.in_file(daemon.log_file) + hunt.in_file(tmp_path / "saved")
+        hits = hunt.in_file(daemon.log_file) + hunt.in_file(tmp_path / "saved") + hunt.in_file(tmp_path / "export")
         hits += hunt.hits("pages", b"\n".join(pages)) + hunt.hits("commands", b"\n".join(told))
         hits += hunt.hits("what wrong settings bring", wrong)
         sent = b"\n".join(got.body for got in peer.got) + "\n".join(f.text for f in relay.frames).encode()
