@@ -22,8 +22,9 @@ help:
 run: setup
 	@exec $(BIN)/bridged -c $(CONFIG) run
 
+# Two files at a time; tests/conftest.py says what must stay together.
 test: setup-dev
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 bench: setup-dev
 	$(BIN)/python -m tests.bench $(ARGS)
