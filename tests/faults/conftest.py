@@ -11,9 +11,21 @@ from .kit.outside import Outside
 
 
 @pytest.fixture
-async def outside(store_url: str, tmp_path: Path) -> AsyncIterator[Outside]:
+async def outside(tmp_path: Path) -> AsyncIterator[Outside]:
+    async for made in _opened("sqlite", tmp_path):
+        yield made
+
+
+@pytest.fixture
+async def outside_on_both(store_url: str, tmp_path: Path) -> AsyncIterator[Outside]:
+    """For what depends on how SQL is read; days on PostgreSQL take their time."""
+    async for made in _opened(store_url, tmp_path):
+        yield made
+
+
+async def _opened(store: str, folder: Path) -> AsyncIterator[Outside]:
     made = Outside()
     made.red.join("alice", "rita")
-    made.bridge = Harness([made.red.adapter, made.adapter], store=store_url, data_dir=tmp_path / "var")
+    made.bridge = Harness([made.red.adapter, made.adapter], store=store, data_dir=folder / "var")
     async with made.bridge:
         yield made

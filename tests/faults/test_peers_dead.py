@@ -29,7 +29,8 @@ async def states(outside: Outside) -> Counter[str]:
     return Counter(row.state for row in rows)
 
 
-async def test_letters_are_grouped_by_host_and_reason(outside: Outside) -> None:
+async def test_letters_are_grouped_by_host_and_reason(outside_on_both: Outside) -> None:
+    outside = outside_on_both
     await outside.crowd(3, "strict.test", "alice", "rita")
     outside.down("strict.test/0", REFUSED)
     await outside.bridge.hear(outside.red.post("alice", "one"))
@@ -56,7 +57,8 @@ async def test_letters_are_grouped_by_host_and_reason(outside: Outside) -> None:
         assert await outside.bridge.read(lambda tx, w=which: dead.count(tx, w)) == number, which
 
 
-async def test_letters_go_again_in_order_under_the_same_ids(outside: Outside) -> None:
+async def test_letters_go_again_in_order_under_the_same_ids(outside_on_both: Outside) -> None:
+    outside = outside_on_both
     await outside.crowd(1, "strict.test")
     outside.down("strict.test", REFUSED)
     posts = [outside.red.post("alice", str(n)) for n in range(5)]
@@ -75,7 +77,8 @@ async def test_letters_go_again_in_order_under_the_same_ids(outside: Outside) ->
     assert await revive(outside) == Revived()
 
 
-async def test_retry_is_bounded_and_goes_on_where_it_stopped(outside: Outside) -> None:
+async def test_retry_is_bounded_and_goes_on_where_it_stopped(outside_on_both: Outside) -> None:
+    outside = outside_on_both
     await outside.crowd(1, "strict.test")
     outside.down("strict.test", REFUSED)
     await outside.bridge.hear(*(outside.red.post("alice", str(n)) for n in range(5)))
@@ -152,7 +155,8 @@ async def test_farewell_of_somebody_who_is_back_stays_dead(outside: Outside) -> 
     assert outside.blue.texts("https://strict.test/0") == ["back again"]
 
 
-async def test_newest_version_is_seen_last(outside: Outside) -> None:
+async def test_newest_version_is_seen_last(outside_on_both: Outside) -> None:
+    outside = outside_on_both
     await outside.crowd(1, "strict.test")
     outside.down("strict.test", REFUSED)
     post = outside.red.post("alice", "first draft")

@@ -58,7 +58,8 @@ async def test_host_with_many_inboxes_costs_a_probe_and_not_an_attempt_for_each(
     assert await outside.bridge.read(lambda tx: hosts.of(tx, "down.test")) is None
 
 
-async def test_first_answer_of_a_host_lets_all_others_go_at_once(outside: Outside) -> None:
+async def test_first_answer_of_a_host_lets_all_others_go_at_once(outside_on_both: Outside) -> None:
+    outside = outside_on_both
     await outside.crowd(10)
     outside.down("down.test", EgressFailed("connect down.test"))
     await outside.bridge.hear(outside.red.post("alice", "one"))
@@ -122,7 +123,8 @@ async def test_restart_is_no_storm(outside: Outside) -> None:
     assert len(outside.blue.received("Post")) == 30
 
 
-async def test_crash_in_a_probe_is_followed_by_another_probe(outside: Outside) -> None:
+async def test_crash_in_a_probe_is_followed_by_another_probe(outside_on_both: Outside) -> None:
+    outside = outside_on_both
     await outside.crowd(10)
     outside.down("down.test", EgressFailed("timeout down.test"))
     await outside.bridge.hear(outside.red.post("alice", "one"))
@@ -181,7 +183,8 @@ async def test_hosts_in_trouble_are_bounded(outside: Outside, monkeypatch: pytes
     assert len(outside.blue.received("Post")) == 20
 
 
-async def test_endpoint_that_is_gone_ends_the_follow_and_no_other(outside: Outside) -> None:
+async def test_endpoint_that_is_gone_ends_the_follow_and_no_other(outside_on_both: Outside) -> None:
+    outside = outside_on_both
     outside.settles("bob", "https://gone.test/bob")
     outside.settles("ben", "https://gone.test/ben")
     await outside.follow("alice", "bob", "ben")
