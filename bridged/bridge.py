@@ -7,6 +7,7 @@ again; after it, never.
 """
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Callable
 
@@ -52,7 +53,8 @@ class Bridge:
         while True:
             self.core.inbox_wake.clear()
             try:
-                found = await self.start()
+                if await self.start() and len(self._busy) < BATCH:
+                    continue  # there may be more
                 due = await self.core.store.read(inboxes.next_due)
             except Busy as e:
                 self.core.log.warning("bridge_waits_for_store", why=e.why)
@@ -61,12 +63,9 @@ class Bridge:
             # what is due already is in hand: whoever has it wakes us
             ahead = 1.0 if due is None else due - self.core.now()
             wait = min(ahead, 1.0) if ahead > 0 else 1.0
-            if found == 0 or len(self._busy) >= BATCH:
-                try:
-                    async with asyncio.timeout(wait):
-                        await self.core.inbox_wake.wait()
-                except TimeoutError:
-                    pass
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self.core.inbox_wake.wait()
 
     async def step(self) -> int:
         """For tests: takes everything due now, and says how many envelopes there were."""

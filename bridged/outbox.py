@@ -7,6 +7,7 @@ A delivery that was sent but not marked is sent again: the same bytes, under the
 """
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -61,7 +62,8 @@ class Outbox:
         while True:
             self.core.outbox_wake.clear()
             try:
-                found = await self.start()
+                if await self.start() and len(self._busy) < HANDS:
+                    continue  # there may be more
                 due = await self.core.store.read(queue.next_due)
             except Busy as e:
                 self.core.log.warning("outbox_waits_for_store", why=e.why)
@@ -70,12 +72,9 @@ class Outbox:
             # what is due already is in hand: whoever has it wakes us
             ahead = 1.0 if due is None else due - self.core.now()
             wait = min(ahead, 1.0) if ahead > 0 else 1.0
-            if found == 0 or len(self._busy) >= HANDS:
-                try:
-                    async with asyncio.timeout(wait):
-                        await self.core.outbox_wake.wait()
-                except TimeoutError:
-                    pass
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self.core.outbox_wake.wait()
 
     async def step(self) -> int:
         """For tests: sends everything due now, and says how many lanes there were."""

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 MAX_NAMES = 64
 MAX_KEY_ID = 2048
@@ -116,6 +117,7 @@ def header(key_id: str, names: tuple[str, ...], signature: bytes) -> str:
     )
 
 
+@lru_cache(maxsize=256)
 def http_date(value: str) -> float:
     """Seconds of an IMF-fixdate (RFC 9110 §5.6.7); the weekday is not compared. Raises ValueError."""
     match = _IMF_DATE.fullmatch(value)

@@ -41,8 +41,9 @@ MAX_WAITING_AT_HOST = 64
 REFETCH_AFTER = 60.0
 """Seconds for which a look at an actor counts, while no key that it found has fitted."""
 _MAX_LOOKS = 1000
-_MAX_KNOWN = 2000
-"""Actors whose keys are kept in memory too: asking the database costs more than checking a signature."""
+KEYS_FOR = 60.0
+"""Seconds for which an actor's stored keys come out of memory: another process may have stored newer ones."""
+_MAX_HELD = 4096
 _TRANSIENT = frozenset({408, 421, 425, 429})
 _ACCEPT = f"{AS2_TYPE}, {LD_TYPE}"
 
@@ -76,7 +77,7 @@ class Client:
         self._gates: dict[str, _Gate] = {}
         self._running: dict[str, asyncio.Task[dict[str, str] | None]] = {}
         self._looks: OrderedDict[str, tuple[float, dict[str, str] | None]] = OrderedDict()
-        self._known: OrderedDict[str, Mapping[str, str]] = OrderedDict()
+        self._held: OrderedDict[str, tuple[float, Mapping[str, str]]] = OrderedDict()
 
     async def document(self, url: str) -> Found | None:
         """The AS2 document at `url`; None when there is none for us. Raises Unreachable."""
@@ -117,12 +118,13 @@ class Client:
 
     async def known_keys(self, actor: str) -> Mapping[str, str] | None:
         """The keys of an actor, by key id, as last seen; None for one never seen. No fetch."""
-        known = self._known.get(actor)
-        if known is None:
-            known = await self._host.read(tables.keys_of(actor))
-        if known is not None:
-            self._remember(actor, known)
-        return known
+        at, held = self._held.get(actor, (0.0, None))
+        if held is not None and 0 <= self._host.now() - at < KEYS_FOR:
+            return held
+        keys = await self._host.read(tables.keys_of(actor))
+        if keys is not None:
+            self._hold(actor, keys)
+        return keys
 
     async def keys(self, actor: str) -> Mapping[str, str] | None:
         """The keys of an actor, as read there within the last REFETCH_AFTER seconds; None when nobody is there.
@@ -143,13 +145,7 @@ class Client:
         """Remember keys that were read at the actor: one of them was proved to be in use, or the actor is wanted."""
         await self._host.write(tables.keep_keys(actor, keys, self._host.now()))
         self._looks.pop(actor, None)
-        self._remember(actor, keys)
-
-    def _remember(self, actor: str, keys: Mapping[str, str]) -> None:
-        self._known[actor] = keys
-        self._known.move_to_end(actor)
-        if len(self._known) > _MAX_KNOWN:
-            self._known.popitem(last=False)
+        self._hold(actor, keys)
 
     async def account(self, url: str) -> Account | None:
         """The account of an actor, with the handle that both WebFinger and the actor confirm.
@@ -248,6 +244,12 @@ class Client:
             gate.waiting -= 1
             if not gate.waiting:
                 self._gates.pop(server, None)
+
+    def _hold(self, actor: str, keys: Mapping[str, str]) -> None:
+        self._held[actor] = self._host.now(), keys
+        self._held.move_to_end(actor)
+        if len(self._held) > _MAX_HELD:
+            self._held.popitem(last=False)
 
     def _looked(self, actor: str, task: asyncio.Task[dict[str, str] | None]) -> None:
         self._running.pop(actor, None)

@@ -152,6 +152,11 @@ def _fits(claim: Claim, keys: Mapping[str, str]) -> bool:
 
 async def _read(request: web.Request) -> bytes:
     """The body, bounded in bytes and time. Raises Refused."""
+    if request.content.is_eof():  # it came along with its head
+        whole = request.content.read_nowait()
+        if len(whole) > MAX_BYTES:
+            raise Refused(413, "too_big")
+        return whole
     body = bytearray()
     try:
         async with asyncio.timeout(READ_WITHIN):

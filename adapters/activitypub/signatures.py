@@ -278,6 +278,11 @@ class _Request:
             raise BadSignature("date") from None
 
 
+@lru_cache(maxsize=16)
+def _public(target_url: str) -> rfc9421.Target:
+    return rfc9421.split_url(target_url)
+
+
 def parse_signature(method: str, target_url: str, path_and_query: str, headers: rfc9421.Headers) -> Claim:
     """The signature of a request: RFC 9421 where there is a usable one, else draft-cavage.
 
@@ -285,7 +290,7 @@ def parse_signature(method: str, target_url: str, path_and_query: str, headers: 
     peer. `path_and_query` is the request target as received. Raises BadSignature; ValueError only for a
     `target_url` that is no http(s) URL.
     """
-    public = rfc9421.split_url(target_url)
+    public = _public(target_url)
     request = _Request(method, rfc9421.Target(public.scheme, public.authority, path_and_query), headers)
     if not request.headers.get("signature"):
         raise BadSignature("missing")

@@ -12,7 +12,7 @@ from bridged.adapter import Part
 from bridged.model import Act, Activity, Copy, Ref
 from bridged.store.engine import Tx
 from bridged.store.schema import acts, copies, said
-from bridged.store.sql import detail_in, detail_out, insert_new, pack
+from bridged.store.sql import detail_in, detail_out, insert_new, pack, prepared, the
 
 _kinds: Mapping[str, msgspec.json.Decoder[Any]] = {
     kind.__name__: msgspec.json.Decoder(kind)
@@ -77,8 +77,12 @@ def _known(row: Any) -> Known:
     )
 
 
+_act = prepared(select(acts).where(acts.c.network == the("network"), acts.c.id == the("id")), "network id")
+_that_act = update(acts).where(acts.c.network == the("network"), acts.c.id == the("id"))
+
+
 def find(tx: Tx, ref: Ref) -> Known | None:
-    row = tx.execute(select(acts).where(acts.c.network == ref.network, acts.c.id == ref.id)).first()
+    row = _act(tx, ref.network, ref.id).first()
     return None if row is None else _known(row)
 
 
@@ -115,12 +119,12 @@ def record(tx: Tx, activity: Activity, target: Ref | None, root: Ref | None = No
 
 def revise(tx: Tx, ref: Ref, act: Act, at: float) -> None:
     """The act on record now reads like this."""
-    tx.execute(update(acts).where(acts.c.network == ref.network, acts.c.id == ref.id).values(body=pack(act), at=at))
+    tx.execute(_that_act, {"the_network": ref.network, "the_id": ref.id, "body": pack(act), "at": at})
 
 
 def strike(tx: Tx, ref: Ref) -> None:
     """Marks an act on record deleted."""
-    tx.execute(update(acts).where(acts.c.network == ref.network, acts.c.id == ref.id).values(state="deleted"))
+    tx.execute(_that_act, {"the_network": ref.network, "the_id": ref.id, "state": "deleted"})
 
 
 RECENT = 200
@@ -192,54 +196,63 @@ def _copy(row: Any) -> Copy:
     )
 
 
-def _of(origin: Ref, network: str) -> Select[Any]:
-    return (
-        select(copies)
-        .where(
-            copies.c.origin_network == origin.network,
-            copies.c.origin_id == origin.id,
-            copies.c.network == network,
-        )
-        .order_by(copies.c.part, copies.c.version)
+def _of(origin_network: Any, origin_id: Any, network: Any) -> Select[Any]:
+    return select(copies).where(
+        copies.c.origin_network == origin_network, copies.c.origin_id == origin_id, copies.c.network == network
     )
+
+
+def _latest() -> Any:
+    each = copies.alias("each")
+    keys = ("origin_network", "origin_id", "network", "part")
+    return select(func.max(each.c.version)).where(*(each.c[k] == copies.c[k] for k in keys)).scalar_subquery()
+
+
+_latest_of = prepared(
+    _of(the("origin_network"), the("origin_id"), the("network"))
+    .where(copies.c.version == _latest())
+    .order_by(copies.c.part),
+    "origin_network origin_id network",
+)
+_latest_part = prepared(
+    _of(the("origin_network"), the("origin_id"), the("network"))
+    .where(copies.c.part == the("part"))
+    .order_by(copies.c.version.desc())
+    .limit(1),
+    "origin_network origin_id network part",
+)
+_copy_at = prepared(
+    select(copies)
+    .where(copies.c.network == the("network"), copies.c.ref == the("ref"))
+    .order_by(copies.c.id.desc())
+    .limit(1),
+    "network ref",
+)
+_copy_row = prepared(select(copies).where(copies.c.id == the("id")), "id")
+_add_copy = copies.insert()
 
 
 def copies_of(tx: Tx, origin: Ref, network: str) -> tuple[Copy, ...]:
     """The latest version of each part of what stands for `origin` on a network, by part."""
-    each = copies.alias("each")
-    keys = ("origin_network", "origin_id", "network", "part")
-    latest = select(func.max(each.c.version)).where(*(each.c[k] == copies.c[k] for k in keys)).scalar_subquery()
-    return tuple(_copy(row) for row in tx.execute(_of(origin, network).where(copies.c.version == latest)))
+    return tuple(_copy(row) for row in _latest_of(tx, origin.network, origin.id, network))
 
 
 def copy_ids(origin: Ref, network: str) -> Select[Any]:
     """Row ids of every version of every part, as a query: there may be more than one statement takes."""
-    return _of(origin, network).with_only_columns(copies.c.id).order_by(None)
+    return _of(origin.network, origin.id, network).with_only_columns(copies.c.id)
 
 
 def copy_at(tx: Tx, ref: Ref) -> Copy | None:
     """The latest version of the copy that has, or once had, this native ref."""
-    row = tx.execute(
-        select(copies)
-        .where(copies.c.network == ref.network, copies.c.ref == ref.id)
-        .order_by(copies.c.id.desc())
-        .limit(1)
-    ).first()
+    row = _copy_at(tx, ref.network, ref.id).first()
     if row is None:
         return None
-    latest = tx.execute(
-        _of(Ref(row.origin_network, row.origin_id), ref.network)
-        .where(copies.c.part == row.part)
-        .order_by(None)
-        .order_by(copies.c.version.desc())
-        .limit(1)
-    ).one()
-    return _copy(latest)
+    return _copy(_latest_part(tx, row.origin_network, row.origin_id, ref.network, row.part).one())
 
 
 def copy_row(tx: Tx, copy_id: int) -> tuple[Copy, Ref]:
     """A copy by row id, and the account it speaks for."""
-    row = tx.execute(select(copies).where(copies.c.id == copy_id)).one()
+    row = _copy_row(tx, copy_id).one()
     return _copy(row), Ref(row.actor_network, row.actor_id)
 
 
@@ -258,8 +271,7 @@ def add_copy(tx: Tx, part: Part, network: str, actor: Ref, act: str, at: float) 
 
     An id that a server assigned, and the facts that came with it, stay with later versions.
     """
-    versions = _of(part.of, network).where(copies.c.part == part.number).order_by(None)
-    last = tx.execute(versions.order_by(copies.c.version.desc()).limit(1)).first()
+    last = _latest_part(tx, part.of.network, part.of.id, network, part.number).first()
     ref, detail = part.ref.id if part.ref else None, part.detail
     if ref is None and last is not None:
         ref, detail = last.ref, {**detail_in(last.detail), **part.detail}
@@ -268,32 +280,30 @@ def add_copy(tx: Tx, part: Part, network: str, actor: Ref, act: str, at: float) 
     if last is not None:
         # an old version's id goes on leading to the newest; what it said is nobody's business any more
         tx.execute(update(copies).where(copies.c.id == last.id).values(served=b""))
-    key = tx.execute(
-        copies.insert().values(
-            origin_network=part.of.network,
-            origin_id=part.of.id,
-            network=network,
-            part=part.number,
-            version=1 if last is None else last.version + 1,
-            ref=ref,
-            actor_network=actor.network,
-            actor_id=actor.id,
-            act=act,
-            served=part.served,
-            gone=int(part.gone),
-            detail=detail_out(detail),
-            at=at,
-        )
-    ).inserted_primary_key
-    return int(key[0]), True
+    values = {
+        "origin_network": part.of.network,
+        "origin_id": part.of.id,
+        "network": network,
+        "part": part.number,
+        "version": 1 if last is None else last.version + 1,
+        "ref": ref,
+        "actor_network": actor.network,
+        "actor_id": actor.id,
+        "act": act,
+        "served": part.served,
+        "gone": int(part.gone),
+        "detail": detail_out(detail),
+        "at": at,
+    }
+    return int(tx.execute(_add_copy, values).inserted_primary_key[0]), True
 
 
 def settle_copy(tx: Tx, copy_id: int, ref: Ref | None, detail: Mapping[str, str]) -> None:
     """Keeps what the other side made of a copy, its id and its facts, with it and with later versions."""
     if ref is None and not detail:
         return
-    copy = tx.execute(select(copies).where(copies.c.id == copy_id)).one()
-    later = _of(Ref(copy.origin_network, copy.origin_id), copy.network).where(
+    copy = _copy_row(tx, copy_id).one()
+    later = _of(copy.origin_network, copy.origin_id, copy.network).where(
         copies.c.part == copy.part, copies.c.version >= copy.version
     )
     for row in tx.execute(later).all():

@@ -14,6 +14,7 @@ work beside that (`claim`), and hear of one another's commits by NOTIFY (`Tx.sig
 
 import asyncio
 import contextlib
+import sqlite3
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -42,6 +43,9 @@ WRITER = 0x6272_6467
 """The advisory lock that whoever writes holds (PostgreSQL)."""
 PATIENCE = 15
 """Seconds after which PostgreSQL ends what waits for a lock, or holds one and does nothing."""
+
+AWAY = (DBAPIError, sqlite3.Error, OSError, TimeoutError)
+"""What is raised where the database is not to be had."""
 
 
 class Lost(Exception):
@@ -163,7 +167,7 @@ class Store:
                 return await self._readers.run(lambda c: unit(Tx(c)))
             async with self._snapshots.connect() as conn:
                 return await conn.run_sync(lambda c: unit(Tx(c, self.process)))
-        except (DBAPIError, OSError, TimeoutError) as e:
+        except AWAY as e:
             if _values_at_fault(e):
                 raise
             raise _busy(e) from e
@@ -179,7 +183,7 @@ class Store:
             async with self._aside.begin() as conn:
                 await conn.exec_driver_sql("SET LOCAL synchronous_commit = off")
                 return await conn.run_sync(lambda c: unit(Tx(c, self.process)))
-        except (DBAPIError, OSError, TimeoutError) as e:
+        except AWAY as e:
             if _values_at_fault(e):
                 raise
             raise _busy(e) from e
@@ -249,7 +253,7 @@ class Store:
                     unit.done.cancel()
                 raise
             except Exception as e:
-                error = _busy(e) if isinstance(e, (DBAPIError, OSError, TimeoutError)) else e
+                error = _busy(e) if isinstance(e, AWAY) else e
             self._queue.extendleft(reversed(batch[done:]))
             self.failing = str(error or next((_busy(u.error) for u in batch if u.error and _operational(u.error)), ""))
             for unit in batch[:done]:
@@ -289,25 +293,28 @@ def _commit(batch: list[_Unit[Any]], store: Store, conn: Connection) -> int:
     signals: dict[tuple[str, str], None] = {}
     done, waited = 0, False
     try:
+        if not conn.in_transaction():
+            conn.begin()
+        say = _plainly(conn) if store.sqlite else conn.exec_driver_sql
         for unit in batch:
             if waited and store.pressed:
                 break
             done, waited = done + 1, not unit.first
             tx = Tx(conn, store.process)
-            conn.exec_driver_sql("SAVEPOINT unit")
+            say("SAVEPOINT unit")
             try:
                 unit.value = unit.run(tx)
-                conn.exec_driver_sql("RELEASE SAVEPOINT unit")
+                say("RELEASE SAVEPOINT unit")
                 unit.after, unit.signals = tx.after, tx.signals
                 signals |= tx.signals
             except DBAPIError as e:
                 unit.error = e
                 if e.connection_invalidated:
                     raise
-                _undo(conn)
+                _undo(say)
             except Exception as e:
                 unit.error = e
-                _undo(conn)
+                _undo(say)
         if not store.sqlite:
             store.signals.notify(conn, signals)
         conn.commit()
@@ -317,9 +324,15 @@ def _commit(batch: list[_Unit[Any]], store: Store, conn: Connection) -> int:
     return done
 
 
-def _undo(conn: Connection) -> None:
-    conn.exec_driver_sql("ROLLBACK TO SAVEPOINT unit")
-    conn.exec_driver_sql("RELEASE SAVEPOINT unit")
+def _plainly(conn: Connection) -> Callable[[str], Any]:
+    """What needs nothing of SQLAlchemy's goes straight to the driver of SQLite: two of that come with every unit."""
+    driver: Any = conn.connection.dbapi_connection
+    return driver.execute
+
+
+def _undo(say: Callable[[str], Any]) -> None:
+    say("ROLLBACK TO SAVEPOINT unit")
+    say("RELEASE SAVEPOINT unit")
 
 
 def _settle(unit: _Unit[Any], error: BaseException | None, signals: Signals) -> None:
@@ -339,7 +352,7 @@ def _settle(unit: _Unit[Any], error: BaseException | None, signals: Signals) -> 
 
 def _operational(error: BaseException) -> bool:
     """Whether it is the database that fails, and not what was asked of it."""
-    return isinstance(error, DBAPIError) and type(error).__name__ in (
+    return isinstance(error, (DBAPIError, sqlite3.Error)) and type(error).__name__ in (
         "OperationalError",
         "InterfaceError",
         "InternalError",

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, delete, func, select, update
 from bridged.model import Ref
 from bridged.store.engine import Tx
 from bridged.store.schema import blocks, follows, lists
-from bridged.store.sql import upsert
+from bridged.store.sql import prepared, the, upsert
 
 State = Literal["asked", "live"]
 
@@ -129,18 +129,17 @@ def _count(tx: Tx, *where: Any) -> int:
     return tx.execute(select(func.count()).select_from(follows).where(*where)).scalar()
 
 
+_audience = prepared(
+    select(follows.c.network)
+    .where(follows.c.target_network == the("network"), follows.c.target_id == the("id"), follows.c.state == "live")
+    .distinct(),
+    "network id",
+)
+
+
 def audience_networks(tx: Tx, target: Ref) -> set[str]:
     """Networks with at least one live follower of `target`."""
-    rows = tx.execute(
-        select(follows.c.network)
-        .where(
-            follows.c.target_network == target.network,
-            follows.c.target_id == target.id,
-            follows.c.state == "live",
-        )
-        .distinct()
-    )
-    return {r.network for r in rows}
+    return {r.network for r in _audience(tx, target.network, target.id)}
 
 
 def wanted(tx: Tx, network: str) -> list[str]:
@@ -184,13 +183,17 @@ def unblock(tx: Tx, actor: Ref, target: Ref) -> None:
     )
 
 
+_blocking = prepared(
+    select(blocks.c.network, blocks.c.actor).where(
+        blocks.c.target_network == the("network"), blocks.c.target_id == the("id")
+    ),
+    "network id",
+)
+
+
 def blocked_by(tx: Tx, actor: Ref, targets: Sequence[Ref]) -> set[Ref]:
     """Those of `targets` who have blocked `actor`."""
-    rows = tx.execute(
-        select(blocks.c.network, blocks.c.actor).where(
-            blocks.c.target_network == actor.network, blocks.c.target_id == actor.id
-        )
-    )
+    rows = _blocking(tx, actor.network, actor.id)
     return {Ref(r.network, r.actor) for r in rows} & set(targets)
 
 

@@ -6,17 +6,21 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import Select, Table, delete, func, select, update
 
 from bridged.model import Account, Ghost, Ref
 from bridged.store.engine import Tx
 from bridged.store.schema import accounts, former_handles, ghosts, members, pages
-from bridged.store.sql import insert_new, pack, upsert
+from bridged.store.sql import insert_new, pack, prepared, the, upsert
 
 _account = msgspec.json.Decoder(Account)
 Standing = Literal["in", "out"]
 UNDONE = ("profile", "gone")
 """Reasons to be out that end by themselves: the profile says no, or the account is not to be found."""
+
+
+def _is(table: Table, network: Any, id: Any) -> Any:
+    return (table.c.network == network) & (table.c.id == id)
 
 
 def save_account(tx: Tx, account: Account, now: float, due_at: float = 0.0) -> None:
@@ -58,28 +62,26 @@ def at_page(tx: Tx, url: str) -> Ref | None:
     return Ref(row.network, row.id) if row else None
 
 
+_body_of = prepared(select(accounts.c.body).where(_is(accounts, the("network"), the("id"))), "network id")
+_fetched_at = prepared(select(accounts.c.fetched_at).where(_is(accounts, the("network"), the("id"))), "network id")
+_refuses = prepared(select(accounts.c.refuses).where(_is(accounts, the("network"), the("id"))), "network id")
+_state_of = prepared(select(members.c.state).where(_is(members, the("network"), the("id"))), "network id")
+
+
 def account(tx: Tx, ref: Ref) -> Account | None:
-    body = tx.execute(
-        select(accounts.c.body).where(accounts.c.network == ref.network, accounts.c.id == ref.id)
-    ).scalar()
+    body = _body_of(tx, ref.network, ref.id).scalar()
     return None if body is None else _account.decode(body)
 
 
 def account_age(tx: Tx, ref: Ref, now: float) -> float | None:
     """Seconds since the account was last fetched; None when it never was."""
-    at = tx.execute(
-        select(accounts.c.fetched_at).where(accounts.c.network == ref.network, accounts.c.id == ref.id)
-    ).scalar()
+    at = _fetched_at(tx, ref.network, ref.id).scalar()
     return None if at is None else now - at
 
 
 def refuses(tx: Tx, ref: Ref) -> bool:
     """Whether the account's profile, as last seen, says that it must not be bridged."""
-    return bool(
-        tx.execute(
-            select(accounts.c.refuses).where(accounts.c.network == ref.network, accounts.c.id == ref.id)
-        ).scalar()
-    )
+    return bool(_refuses(tx, ref.network, ref.id).scalar())
 
 
 def accounts_called(tx: Tx, network: str, name: str) -> list[Ref]:
@@ -111,7 +113,7 @@ def accounts_of(tx: Tx, refs: Sequence[Ref]) -> list[Account]:
 
 def standing(tx: Tx, ref: Ref) -> Standing | None:
     """What was decided about the account: in, out, or nothing yet."""
-    return tx.execute(select(members.c.state).where(members.c.network == ref.network, members.c.id == ref.id)).scalar()
+    return _state_of(tx, ref.network, ref.id).scalar()
 
 
 def decided_by(tx: Tx, ref: Ref) -> str | None:
@@ -157,33 +159,40 @@ def _ghost(r: Any) -> Ghost:
     )
 
 
+def _owned(owner_network: Any, owner_id: Any) -> Select[Any]:
+    return select(ghosts).where(ghosts.c.owner_network == owner_network, ghosts.c.owner_id == owner_id)
+
+
+_all_of = prepared(_owned(the("network"), the("id")).where(ghosts.c.state == "live"), "network id")
+_live = prepared(
+    _owned(the("network"), the("id")).where(ghosts.c.network == the("on"), ghosts.c.state == "live"), "network id on"
+)
+_newest = prepared(
+    _owned(the("network"), the("id"))
+    .where(ghosts.c.network == the("on"))
+    .order_by(ghosts.c.generation.desc())
+    .limit(1),
+    "network id on",
+)
+_first_at = prepared(_owned(the("network"), the("id")).with_only_columns(func.min(ghosts.c.at)), "network id")
+_at_ref = prepared(select(ghosts).where(ghosts.c.network == the("network"), ghosts.c.ref == the("ref")), "network ref")
+
+
 def ghost_for(tx: Tx, owner: Ref, network: str) -> Ghost | None:
     """The live ghost that stands for `owner` there."""
-    row = tx.execute(
-        select(ghosts).where(
-            ghosts.c.owner_network == owner.network,
-            ghosts.c.owner_id == owner.id,
-            ghosts.c.network == network,
-            ghosts.c.state == "live",
-        )
-    ).first()
+    row = _live(tx, owner.network, owner.id, network).first()
     return None if row is None else _ghost(row)
 
 
 def last_ghost(tx: Tx, owner: Ref, network: str) -> Ghost | None:
     """The newest ghost of `owner` there, living or gone."""
-    row = tx.execute(
-        select(ghosts)
-        .where(ghosts.c.owner_network == owner.network, ghosts.c.owner_id == owner.id, ghosts.c.network == network)
-        .order_by(ghosts.c.generation.desc())
-        .limit(1)
-    ).first()
+    row = _newest(tx, owner.network, owner.id, network).first()
     return None if row is None else _ghost(row)
 
 
 def ghost_at(tx: Tx, ref: Ref) -> tuple[Ghost, str] | None:
     """The ghost with this native ref, and whether it is "live" or "gone"."""
-    row = tx.execute(select(ghosts).where(ghosts.c.network == ref.network, ghosts.c.ref == ref.id)).first()
+    row = _at_ref(tx, ref.network, ref.id).first()
     return None if row is None else (_ghost(row), row.state)
 
 
@@ -287,20 +296,12 @@ def hand_over(tx: Tx, ghost: Ghost, owner: Ref) -> None:
 
 def ghosts_of(tx: Tx, owner: Ref) -> list[Ghost]:
     """All live ghosts of an account."""
-    rows = tx.execute(
-        select(ghosts).where(
-            ghosts.c.owner_network == owner.network,
-            ghosts.c.owner_id == owner.id,
-            ghosts.c.state == "live",
-        )
-    )
-    return [_ghost(r) for r in rows]
+    return [_ghost(r) for r in _all_of(tx, owner.network, owner.id)]
 
 
 def shown_since(tx: Tx, owner: Ref) -> float | None:
     """When the first ghost of an account was made; None for whom there never was one."""
-    mine = (ghosts.c.owner_network == owner.network) & (ghosts.c.owner_id == owner.id)
-    return tx.execute(select(func.min(ghosts.c.at)).where(mine)).scalar()
+    return _first_at(tx, owner.network, owner.id).scalar()
 
 
 def live_refs(tx: Tx, network: str) -> list[str]:

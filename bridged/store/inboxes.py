@@ -8,13 +8,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, func, or_, select, update
+from sqlalchemy import bindparam, func, or_, select, update
 
 from bridged.adapter import Envelope
 from bridged.model import Ref
 from bridged.store.engine import Lost, Tx
 from bridged.store.schema import cursors, inbox, said
-from bridged.store.sql import insert_new, upsert
+from bridged.store.sql import insert_new, prepared, the, upsert
 
 CLAIMS = 0x6272_6468
 """The advisory lock of whoever claims (PostgreSQL): two must not take rows of one signer at a time."""
@@ -115,24 +115,31 @@ def settle(tx: Tx, row_id: int, state: str = "done") -> None:
 
 def later(tx: Tx, row_id: int, due_at: float) -> None:
     """Raises Lost."""
-    _change(tx, row_id, due_at=due_at, attempt=inbox.c.attempt + 1, owner=None)
+    _change(tx, row_id, due_at=due_at, owner=None)
+    tx.execute(update(inbox).where(inbox.c.id == row_id).values(attempt=inbox.c.attempt + 1))
+
+
+_that_row = update(inbox).where(inbox.c.id == the("row"))
+_my_row = _that_row.where(inbox.c.owner == the("process"))
 
 
 def _change(tx: Tx, row_id: int, **values: Any) -> None:
-    statement = update(inbox).where(inbox.c.id == row_id)
-    if tx.process:
-        statement = statement.where(inbox.c.owner == tx.process)
-    if tx.execute(statement.values(**values)).rowcount != 1:
+    mine = {"the_process": tx.process} if tx.process else {}
+    if tx.execute(_my_row if mine else _that_row, {"the_row": row_id, **mine, **values}).rowcount != 1:
         raise Lost("another process decides on this by now")
 
 
 def next_due(tx: Tx) -> float | None:
     """When a row that is not in another process's hands may next be taken."""
-    return tx.execute(select(func.min(inbox.c.due_at)).where(inbox.c.state == said("new"), _mine(tx))).scalar()
+    return _next_due(tx, tx.process).scalar()
 
 
-def _mine(tx: Tx) -> ColumnElement[bool]:
-    return or_(inbox.c.owner.is_(None), inbox.c.owner == tx.process)
+_next_due = prepared(
+    select(func.min(inbox.c.due_at)).where(
+        inbox.c.state == said("new"), or_(inbox.c.owner.is_(None), inbox.c.owner == the("process"))
+    ),
+    "process",
+)
 
 
 def backlog(tx: Tx, now: float) -> tuple[int, float | None]:

@@ -6,7 +6,7 @@ from bridged.model import Ghost, Ref
 from bridged.store import identity
 from bridged.store.engine import Tx
 from bridged.store.schema import persons
-from bridged.store.sql import upsert
+from bridged.store.sql import prepared, the, upsert
 
 
 def put(tx: Tx, one: Ref, other: Ref, at: float) -> None:
@@ -31,9 +31,12 @@ def drop(tx: Tx, ref: Ref, network: str) -> None:
         )
 
 
+_pairs = prepared(select(persons).where(persons.c.network == the("network"), persons.c.id == the("id")), "network id")
+
+
 def of(tx: Tx, ref: Ref) -> dict[str, Ref]:
     """Network -> the same human's account there."""
-    rows = tx.execute(select(persons).where(persons.c.network == ref.network, persons.c.id == ref.id))
+    rows = _pairs(tx, ref.network, ref.id)
     return {r.other_network: Ref(r.other_network, r.other_id) for r in rows}
 
 

@@ -23,7 +23,7 @@ from bridged.store.engine import Lost, Tx
 from bridged.store.schema import copies, lanes, outbox, said
 from bridged.store.schema import hosts as _hosts
 from bridged.store.schema import reached as gone_by
-from bridged.store.sql import clean, insert_new
+from bridged.store.sql import clean, insert_new, prepared, the
 
 _waits = msgspec.json.Decoder(list[tuple[Ref, int]])
 
@@ -59,6 +59,38 @@ class Item:
     trouble: Trouble | None = None
 
 
+_lane_of = prepared(
+    select(lanes.c.id, lanes.c.due_at).where(
+        lanes.c.network == the("network"),
+        lanes.c.endpoint == the("endpoint"),
+        lanes.c.actor_network == the("actor_network"),
+        lanes.c.actor_id == the("actor_id"),
+    ),
+    "network endpoint actor_network actor_id",
+)
+_queued = prepared(select(outbox.c.id).where(outbox.c.copy == the("copy"), outbox.c.lane == the("lane")), "copy lane")
+_went = prepared(
+    select(gone_by.c.lane).where(gone_by.c.copy == the("copy"), gone_by.c.lane == the("lane")), "copy lane"
+)
+_add = outbox.insert()
+_wake = prepared(update(lanes).where(lanes.c.id == the("id")).values(due_at=the("due_at")), "id due_at")
+_ready = prepared(
+    select(outbox, *hosts.COLUMNS)
+    .join(_hosts, _hosts.c.host == the("host"), isouter=True)
+    .where(outbox.c.lane == the("lane"), outbox.c.state == "ready")
+    .order_by(outbox.c.id)
+    .limit(1),
+    "host lane",
+)
+_more = prepared(select(outbox.c.id).where(outbox.c.lane == the("lane"), outbox.c.state == "ready").limit(1), "lane")
+_settle = prepared(
+    update(outbox)
+    .where(outbox.c.id == the("id"))
+    .values(state=the("state"), reason=the("reason"), attempt=the("attempt"), ended_at=the("now")),
+    "id state reason attempt now",
+)
+
+
 def enqueue(
     tx: Tx,
     lane_key: tuple[str, str, Ref],
@@ -71,12 +103,6 @@ def enqueue(
 ) -> bool:
     """Puts a copy into a lane (network, endpoint, actor); False when it went into it before."""
     network, endpoint, actor = lane_key
-    where = (
-        lanes.c.network == network,
-        lanes.c.endpoint == endpoint,
-        lanes.c.actor_network == actor.network,
-        lanes.c.actor_id == actor.id,
-    )
     insert_new(
         tx,
         lanes,
@@ -87,27 +113,24 @@ def enqueue(
         actor_id=actor.id,
         due_at=None,
     )
-    lane = tx.execute(select(lanes.c.id, lanes.c.due_at).where(*where)).one()
-    if tx.execute(select(outbox.c.id).where(outbox.c.copy == copy, outbox.c.lane == lane.id)).first():
+    lane = _lane_of(tx, network, endpoint, actor.network, actor.id).one()
+    if _queued(tx, copy, lane.id).first() or _went(tx, copy, lane.id).first():
         return False
-    if tx.execute(select(gone_by.c.lane).where(gone_by.c.copy == copy, gone_by.c.lane == lane.id)).first():
-        return False
-    tx.execute(
-        outbox.insert().values(
-            lane=lane.id,
-            copy=copy,
-            act=act,
-            body=body,
-            waits=msgspec.json.encode(list(waits)).decode() if waits else "",
-            after_until=wait_until,
-            state="ready",
-            attempt=0,
-            queued_at=now,
-            reason="",
-        )
-    )
+    values = {
+        "lane": lane.id,
+        "copy": copy,
+        "act": act,
+        "body": body,
+        "waits": msgspec.json.encode(list(waits)).decode() if waits else "",
+        "after_until": wait_until,
+        "state": "ready",
+        "attempt": 0,
+        "queued_at": now,
+        "reason": "",
+    }
+    tx.execute(_add, values)
     if lane.due_at is None:
-        tx.execute(update(lanes).where(lanes.c.id == lane.id).values(due_at=now))
+        _wake(tx, lane.id, now)
     return True
 
 
@@ -143,28 +166,25 @@ def claim(
 
 def next_due(tx: Tx) -> float | None:
     """When a lane that is not in another process's hands may next be tried."""
-    query = select(func.min(lanes.c.due_at))
-    if tx.process:
-        query = query.where(or_(lanes.c.owner.is_(None), lanes.c.owner == tx.process))
-    return tx.execute(query).scalar()
+    return _next_of(tx, tx.process).scalar() if tx.process else tx.execute(_next).scalar()
+
+
+_next = select(func.min(lanes.c.due_at))
+_next_of = prepared(_next.where(or_(lanes.c.owner.is_(None), lanes.c.owner == the("process"))), "process")
+
+
+_that_lane = update(lanes).where(lanes.c.id == the("lane"))
+_my_lane = _that_lane.where(lanes.c.owner == the("process"))
 
 
 def _change(tx: Tx, lane: Lane, **values: Any) -> None:
-    statement = update(lanes).where(lanes.c.id == lane.id)
-    if tx.process:
-        statement = statement.where(lanes.c.owner == tx.process)
-    if tx.execute(statement.values(**values)).rowcount != 1:
+    mine = {"the_process": tx.process} if tx.process else {}
+    if tx.execute(_my_lane if mine else _that_lane, {"the_lane": lane.id, **mine, **values}).rowcount != 1:
         raise Lost(f"the lane to {lane.endpoint} belongs to another process by now")
 
 
 def head(tx: Tx, lane: Lane) -> Item | None:
-    row = tx.execute(
-        select(outbox, *hosts.COLUMNS)
-        .join(_hosts, _hosts.c.host == lane.host, isouter=True)
-        .where(outbox.c.lane == lane.id, outbox.c.state == "ready")
-        .order_by(outbox.c.id)
-        .limit(1)
-    ).first()
+    row = _ready(tx, lane.host, lane.id).first()
     if row is None:
         return None
     return Item(
@@ -220,15 +240,8 @@ def begin(tx: Tx, item: Item) -> None:
 def settle(tx: Tx, item: Item, state: str, reason: str, now: float) -> bool:
     """The head is sent, dead or cancelled. Whether there is another, to be tried at once: if not, the lane is no longer
     this process's. Raises Lost."""
-    tx.execute(
-        update(outbox)
-        .where(outbox.c.id == item.id)
-        .values(state=state, reason=clean(reason), attempt=item.attempt + 1, ended_at=now)
-    )
-    more = tx.execute(
-        select(outbox.c.id).where(outbox.c.lane == item.lane.id, outbox.c.state == "ready").limit(1)
-    ).first()
-    if more is None:
+    _settle(tx, item.id, state, clean(reason), item.attempt + 1, now)
+    if _more(tx, item.lane.id).first() is None:
         _change(tx, item.lane, due_at=None, owner=None)
         return False
     _change(tx, item.lane, due_at=now)

@@ -1,6 +1,7 @@
 """Who is really asking: the address behind the proxies we trust, and nobody else's word for it."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import cast
 
@@ -27,6 +28,7 @@ _INSIDE = tuple(
 _SIGNS_OF_PROXIES = ("X-Forwarded-For", "Forwarded", "X-Real-IP", "Via")
 
 
+@lru_cache(maxsize=256)
 def _address(text: str) -> Address | None:
     """An address as X-Forwarded-For has it: bare, in brackets, with a port or a zone."""
     text = text.strip().strip('"')

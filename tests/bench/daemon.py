@@ -62,11 +62,14 @@ class Daemon:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def start(self, *words: str) -> float:
-        """Starts it; the seconds until it is ready. Raises RuntimeError when it ends instead."""
+    def start(self, module: str = "bridged") -> float:
+        """Starts it, or another module in its place; the seconds until it is ready.
+
+        Raises RuntimeError when it ends instead.
+        """
         self._log = (self.folder / "log").open("ab")
         started = time.monotonic()
-        command = [sys.executable, "-m", "bridged", "-c", str(self.config), "run", *words]
+        command = [sys.executable, "-m", module, "-c", str(self.config), "run"]
         self.process = subprocess.Popen(
             command, cwd=ROOT, stdout=self._log, stderr=self._log, env=os.environ | {"PYTHONPATH": str(ROOT)}
         )
