@@ -28,6 +28,7 @@ from bridged.retention import Retention
 from bridged.store import dump, identity
 from bridged.store import settings as kept
 from bridged.store.engine import Store, Tx, url_of
+from bridged.timekeeper import Timekeeper
 from bridged.web import app as webapp
 
 DRAIN = 8.0
@@ -60,6 +61,7 @@ class Daemon:
         if make:
             lasting.folder(settings.data_dir)
         self.core = Core(settings, Store(url_of(settings.store, settings.data_dir)), ring)
+        self.clock = self.core.clock = Timekeeper()
         self.bridge = Bridge(self.core)
         self.outbox = Outbox(self.core)
         self.refresh = Refresh(self.core, self.bridge.ghosts.profiles)
@@ -257,6 +259,7 @@ class Daemon:
             ("", "process", core.process.run, True),
             ("", "ears", lambda: core.ears.run(core.adapters), True),
             ("", "loop", core.metrics.watch_loop, True),
+            ("", "clock", lambda: self.clock.run(core), True),
             ("bridge", "bridge", self.bridge.run, True),
             ("deliver", "outbox", self.outbox.run, True),
             ("bridge", "refresh", lambda: alone("refresh", self.refresh.run), True),

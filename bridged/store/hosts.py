@@ -109,3 +109,9 @@ def count_shut(tx: Tx, now: float) -> int:
     """How many those are in all."""
     query = select(func.count()).select_from(hosts).where(hosts.c.failures >= THRESHOLD, hosts.c.at >= now - STALE)
     return tx.execute(query).scalar_one()
+
+
+def clock_jumped(tx: Tx, by: float) -> None:
+    """What is known of them is as old as it was."""
+    known = {name: hosts.c[name] + by for name in ("since", "at", "until")}
+    tx.execute(update(hosts).values(known))

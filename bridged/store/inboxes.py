@@ -129,6 +129,12 @@ def _change(tx: Tx, row_id: int, **values: Any) -> None:
         raise Lost("another process decides on this by now")
 
 
+def clock_jumped(tx: Tx, by: float) -> None:
+    """What is tried again is as old as it was, and has as long to wait; what is planned keeps its time."""
+    again = (inbox.c.state == "new") & (inbox.c.attempt > 0)
+    tx.execute(update(inbox).where(again).values(due_at=inbox.c.due_at + by, received_at=inbox.c.received_at + by))
+
+
 def next_due(tx: Tx) -> float | None:
     """When a row that is not in another process's hands may next be taken."""
     return _next_due(tx, tx.process).scalar()

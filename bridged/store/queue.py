@@ -164,6 +164,13 @@ def claim(
     return found
 
 
+def clock_jumped(tx: Tx, by: float) -> None:
+    """What waits is as old as it was, and has as long to wait."""
+    tx.execute(update(lanes).where(lanes.c.due_at.is_not(None)).values(due_at=lanes.c.due_at + by))
+    later = {"queued_at": outbox.c.queued_at + by, "after_until": outbox.c.after_until + by}
+    tx.execute(update(outbox).where(outbox.c.state == "ready").values(later))
+
+
 def next_due(tx: Tx) -> float | None:
     """When a lane that is not in another process's hands may next be tried."""
     return _next_of(tx, tx.process).scalar() if tx.process else tx.execute(_next).scalar()

@@ -103,6 +103,20 @@ async def staged(folder: Path, store: str = "sqlite", **more: Any) -> AsyncItera
             assert await it.alice.send(it.alice.follow(whom), inbox) == 202
         await eventually(lambda: len(peer.posts("Accept")) == 2, timeout=60)
         await eventually(lambda: daemon.rows("SELECT state FROM members WHERE state = 'in'"), timeout=60)
+
+        async def nora_is_heard() -> bool:
+            return (await it.publish())[0]
+
+        async def alice_is_heard() -> bool:
+            before = await daemon.metric("bridged_received_total", network="activitypub")
+            await it.post()
+            if await daemon.metric("bridged_received_total", network="activitypub") > before:
+                return True
+            it.taken["alice"].pop()  # nobody waited for it yet
+            return False
+
+        await eventually(nora_is_heard, timeout=60)
+        await eventually(alice_is_heard, timeout=60)
         await it.all_is_well()
         yield it
         assert await daemon.stop() == 0
