@@ -30,6 +30,10 @@ from bridged.timed import Timed
 
 PARALLEL = 32
 BATCH = 100
+FEW = 4
+"""Envelopes in hand while very much arrives: that is stored first, and decided on when it is over."""
+BREATH = 0.1
+"""Seconds between them then."""
 SHARE = 20
 """Envelopes of one signer in hand at most, so that whoever says much does not hold up the others."""
 ATTEMPTS = 8
@@ -52,8 +56,17 @@ class Bridge:
         """Takes what has arrived, until cancelled."""
         while True:
             self.core.inbox_wake.clear()
+            most = BATCH * 2
+            if self.core.store.flooded:
+                most = FEW
+                await asyncio.sleep(BREATH)
+            if len(self._busy) >= most:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(1.0):
+                        await self.core.inbox_wake.wait()
+                continue
             try:
-                if await self.start() and len(self._busy) < BATCH:
+                if await self.start(most) and len(self._busy) < BATCH:
                     continue  # there may be more
                 due = await self.core.store.read(inboxes.next_due)
             except Busy as e:
@@ -73,8 +86,8 @@ class Bridge:
         await self.drain()
         return count
 
-    async def start(self) -> int:
-        room = BATCH * 2 - len(self._busy)
+    async def start(self, most: int = BATCH * 2) -> int:
+        room = most - len(self._busy)
         if room <= 0:
             return 0
         now = self.core.now()

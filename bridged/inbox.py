@@ -31,7 +31,7 @@ async def receive(
             tx.signal(INBOX)
         return new
 
-    new = await core.store.write(unit, first=True)
+    new = await core.store.write(unit, first=len(envelopes))
     if envelopes:
         seam("inbox.received")
         core.metrics.received.labels(network).inc(new)

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 BATCH = 200
 QUEUE = 5_000
+FLOOD = 100
+"""Arrivals in a second from which on what can wait does."""
 READERS = 4
 """Threads that read from SQLite."""
 ANSWER = 10.0
@@ -126,6 +129,7 @@ class Store:
         self._first: deque[_Unit[Any]] = deque()
         self._queue: deque[_Unit[Any]] = deque()
         self._some = asyncio.Event()
+        self._since, self._arrivals, self._before = 0.0, 0, 0
         self.failing = ""
         """Why the last write came to nothing, "" when it did not."""
         self._writer: asyncio.Task[None] | None = None
@@ -188,16 +192,18 @@ class Store:
                 raise
             raise _busy(e) from e
 
-    async def write(self, unit: Callable[[Tx], T], *, first: bool = False) -> T:
-        """Runs `unit`, `first` before those that can wait, and returns once it is on disk.
+    async def write(self, unit: Callable[[Tx], T], *, first: int = 0) -> T:
+        """Runs `unit`, and returns once it is on disk: before those that can wait, if `first` things have arrived.
 
         Raises what the unit raised, or Busy. Whoever comes `first` has somebody waiting, and is not kept longer than
         ANSWER: the unit may still run after that, so that it must be one that can come again.
         """
         queue = self._first if first else self._queue
+        if first:
+            self._count(first)
         if len(queue) >= QUEUE:
             raise Busy("more writes wait than the database takes")
-        item: _Unit[T] = _Unit(unit, asyncio.get_running_loop().create_future(), first)
+        item: _Unit[T] = _Unit(unit, asyncio.get_running_loop().create_future(), bool(first))
         queue.append(item)
         self._some.set()
         try:
@@ -212,6 +218,19 @@ class Store:
     def pressed(self) -> bool:
         """Whether somebody waits for what arrived to be stored."""
         return bool(self._first)
+
+    def _count(self, arrivals: int) -> None:
+        now = monotonic()
+        if now - self._since > 1.0:
+            self._before = self._arrivals if now - self._since < 2.0 else 0
+            self._since, self._arrivals = now, 0
+        self._arrivals += arrivals
+
+    @property
+    def flooded(self) -> bool:
+        """Whether so much arrives, now or in the second before, that what can wait should."""
+        age = monotonic() - self._since
+        return (age < 1.0 and max(self._arrivals, self._before) >= FLOOD) or (age < 2.0 and self._arrivals >= FLOOD)
 
     async def migrate(self, folder: Path, table: str, to: str = "head") -> None:
         """Brings the tables of one migrations folder up to date, or up to an older state. Raises Busy."""

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.util import await_only
 
 from bridged.adapter import Busy
-from bridged.store import settings
+from bridged.store import engine, settings
 from bridged.store.engine import Store, Tx, url_of
 from bridged.store.schema import metadata
 from bridged.store.upgrade import CORE
@@ -197,3 +197,24 @@ async def test_values_that_the_database_does_not_take_are_no_reason_to_wait(stor
         else:
             with pytest.raises(DBAPIError):
                 await run(unit)
+
+
+async def test_flood_is_told_while_it_lasts_and_a_moment_longer(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(engine, "monotonic", lambda: now)
+    assert not store.flooded
+    await store.write(lambda tx: None, first=engine.FLOOD - 1)
+    assert not store.flooded, "fewer"
+    await store.write(lambda tx: None)
+    assert not store.flooded, "what the bridge does by itself is no arrival"
+    await store.write(lambda tx: None, first=1)
+    assert store.flooded
+    now += 1.5
+    assert store.flooded
+    await store.write(lambda tx: None, first=1)
+    assert store.flooded, "the second before was full"
+    now += 1.5
+    await store.write(lambda tx: None, first=1)
+    assert not store.flooded
+    now += 10
+    assert not store.flooded
