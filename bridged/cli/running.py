@@ -11,9 +11,15 @@ from bridged.config import Settings
 from bridged.daemon import Daemon
 from bridged.processes import ROLES
 
+SWITCH = 0.0005
+"""Seconds after which a thread at work gives way. Python's 5 ms, for each of the threads of an SQLite store, is what the
+event loop would wait at every turn: it halves the time that inboxes take to answer under load."""
+
 
 def run(file: Path, roles: str | None, as_json: bool) -> int:
     chosen = _roles(roles)
+
+    sys.setswitchinterval(SWITCH)
 
     async def work(settings: Settings) -> int:
         def announce(daemon: Daemon) -> None:
