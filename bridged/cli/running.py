@@ -12,8 +12,8 @@ from bridged.daemon import Daemon
 from bridged.processes import ROLES
 
 SWITCH = 0.0005
-"""Seconds after which a thread at work gives way. Python's 5 ms, for each of the threads of an SQLite store, is what the
-event loop would wait at every turn: it halves the time that inboxes take to answer under load."""
+"""Seconds after which a thread at work gives way. Python's 5 ms, for each thread of an SQLite store, is what the event
+loop would wait at every turn; this halves the time that inboxes take to answer under load."""
 
 
 def run(file: Path, roles: str | None, as_json: bool) -> int:
