@@ -46,7 +46,7 @@ class World:
             self.load.ask(do="sign", url=f"{self.daemon.base}/inbox", actors=actors, marks=marks, follows=target)
             told = self.load.ask(do="hammer", connections=8)
             assert told["statuses"] == {"202": len(actors)}, told
-        came = self.fediverse.ask(do="wait", count=len(self.actors), within=60)
+        came = self.fediverse.ask(do="wait", count=len(self.actors), within=400)
         assert came >= len(self.actors), f"{came} of {len(self.actors)} follows were accepted"
         self.daemon.rest()
         eventually(self._is_heard)
