@@ -35,6 +35,8 @@ WAITING = 8
 """Of these for one host, so that one that hangs does not hold up the others."""
 PER_ACTOR = HANDS // 4
 """And of one account, so that those with little to say need not wait for one with very much."""
+REFILL = PER_ACTOR * 3 // 4
+"""When an account has no more than these in hand, others are looked for: one at a time costs more than sending it."""
 TURN = 20
 """Deliveries after which a lane lets others that are due go first."""
 ATTEMPT = 30.0
@@ -91,7 +93,7 @@ class Outbox:
         at_host = Counter(lane.host for lane in self._busy.values() if lane.endpoint != LOCAL)
         of_actor = Counter(lane.actor for lane in self._busy.values())
         full = [host for host, count in at_host.items() if count >= WAITING]
-        sated = [actor for actor, count in of_actor.items() if count >= PER_ACTOR]
+        sated = [actor for actor, count in of_actor.items() if count > REFILL]
         lanes = await self.core.store.claim(lambda tx: queue.claim(tx, now, min(BATCH, room), busy, full, sated))
         taken = 0
         for lane in lanes:

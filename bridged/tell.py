@@ -114,11 +114,8 @@ def _store(core: Core, tx: Tx, activity: Activity, network: str, kind: str, part
     endpoints = dict.fromkeys(part.endpoints)
     if isinstance(activity.act, Edit | Delete | Tally | Approve):
         endpoints |= dict.fromkeys(reached)
-    queued = 0
-    for endpoint in endpoints:
-        lane = (network, endpoint, activity.actor)
-        queued += queue.enqueue(tx, lane, copy, kind, part.body, part.waits, now + WAIT, now)
-    return queued
+    waits_until = now + WAIT
+    return queue.enqueue(tx, network, endpoints, activity.actor, copy, kind, part.body, part.waits, waits_until, now)
 
 
 def _reached(tx: Tx, activity: Activity, network: str) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
-from sqlalchemy import Select, func, or_, select, update
+from sqlalchemy import Select, bindparam, func, or_, select, union_all, update
 
 from bridged.breaker import Trouble
 from bridged.model import Ref
@@ -23,7 +23,10 @@ from bridged.store.engine import Lost, Tx
 from bridged.store.schema import copies, lanes, outbox, said
 from bridged.store.schema import hosts as _hosts
 from bridged.store.schema import reached as gone_by
-from bridged.store.sql import clean, insert_new, prepared, the
+from bridged.store.sql import clean, insert_all_new, prepared, the
+
+PAGE = 500
+"""Lanes that one statement is about."""
 
 _waits = msgspec.json.Decoder(list[tuple[Ref, int]])
 
@@ -59,21 +62,24 @@ class Item:
     trouble: Trouble | None = None
 
 
-_lane_of = prepared(
+_lanes_of = prepared(
     select(lanes.c.id, lanes.c.due_at).where(
         lanes.c.network == the("network"),
-        lanes.c.endpoint == the("endpoint"),
         lanes.c.actor_network == the("actor_network"),
         lanes.c.actor_id == the("actor_id"),
+        lanes.c.endpoint.in_(bindparam("the_endpoints", expanding=True)),
     ),
-    "network endpoint actor_network actor_id",
+    "network actor_network actor_id endpoints",
 )
-_queued = prepared(select(outbox.c.id).where(outbox.c.copy == the("copy"), outbox.c.lane == the("lane")), "copy lane")
-_went = prepared(
-    select(gone_by.c.lane).where(gone_by.c.copy == the("copy"), gone_by.c.lane == the("lane")), "copy lane"
+_queued = prepared(
+    union_all(
+        select(outbox.c.lane).where(outbox.c.copy == the("copy")),
+        select(gone_by.c.lane).where(gone_by.c.copy == the("copy")),
+    ),
+    "copy",
 )
 _add = outbox.insert()
-_wake = prepared(update(lanes).where(lanes.c.id == the("id")).values(due_at=the("due_at")), "id due_at")
+_wake = update(lanes).where(lanes.c.id == the("lane"), lanes.c.due_at.is_(None))
 _ready = prepared(
     select(outbox, *hosts.COLUMNS)
     .join(_hosts, _hosts.c.host == the("host"), isouter=True)
@@ -93,45 +99,55 @@ _settle = prepared(
 
 def enqueue(
     tx: Tx,
-    lane_key: tuple[str, str, Ref],
+    network: str,
+    endpoints: Collection[str],
+    actor: Ref,
     copy: int,
     act: str,
     body: bytes,
     waits: Collection[tuple[Ref, int]],
     wait_until: float,
     now: float,
-) -> bool:
-    """Puts a copy into a lane (network, endpoint, actor); False when it went into it before."""
-    network, endpoint, actor = lane_key
-    insert_new(
-        tx,
-        lanes,
-        network=network,
-        endpoint=endpoint,
-        host=host_of(endpoint),
-        actor_network=actor.network,
-        actor_id=actor.id,
-        due_at=None,
-    )
-    lane = _lane_of(tx, network, endpoint, actor.network, actor.id).one()
-    if _queued(tx, copy, lane.id).first() or _went(tx, copy, lane.id).first():
-        return False
-    values = {
-        "lane": lane.id,
-        "copy": copy,
-        "act": act,
-        "body": body,
-        "waits": msgspec.json.encode(list(waits)).decode() if waits else "",
-        "after_until": wait_until,
-        "state": "ready",
-        "attempt": 0,
-        "queued_at": now,
-        "reason": "",
-    }
-    tx.execute(_add, values)
-    if lane.due_at is None:
-        _wake(tx, lane.id, now)
-    return True
+) -> int:
+    """Puts a copy into the lanes of its actor to these endpoints, and says into how many it had not gone before."""
+    known = set(_queued(tx, copy).scalars())
+    every, put = list(endpoints), 0
+    for start in range(0, len(every), PAGE):
+        page = every[start : start + PAGE]
+        insert_all_new(
+            tx,
+            lanes,
+            [
+                {
+                    "network": network,
+                    "endpoint": endpoint,
+                    "host": host_of(endpoint),
+                    "actor_network": actor.network,
+                    "actor_id": actor.id,
+                    "due_at": None,
+                }
+                for endpoint in page
+            ],
+        )
+        found = _lanes_of(tx, network, actor.network, actor.id, page).all()
+        new = [lane.id for lane in found if lane.id not in known]
+        if not new:
+            continue
+        row = {
+            "copy": copy,
+            "act": act,
+            "body": body,
+            "waits": msgspec.json.encode(list(waits)).decode() if waits else "",
+            "after_until": wait_until,
+            "state": "ready",
+            "attempt": 0,
+            "queued_at": now,
+            "reason": "",
+        }
+        tx.execute(_add, [{"lane": lane, **row} for lane in new])
+        tx.execute(_wake, [{"the_lane": lane, "due_at": now} for lane in new])
+        put += len(new)
+    return put
 
 
 def host_of(endpoint: str) -> str:

@@ -1,6 +1,6 @@
 """Statements that SQLite and PostgreSQL both take."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -62,6 +62,11 @@ def insert(tx: Tx, table: Table) -> Any:
 def insert_new(tx: Tx, table: Table, **values: Any) -> bool:
     """Inserts a row unless one of the same key exists; says whether it did."""
     return tx.execute(_insert_new(tx.conn.dialect.name, table), values).rowcount == 1
+
+
+def insert_all_new(tx: Tx, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Inserts those rows of which none of the same key exists."""
+    tx.execute(_insert_new(tx.conn.dialect.name, table), rows)
 
 
 def upsert(tx: Tx, table: Table, **values: Any) -> None:

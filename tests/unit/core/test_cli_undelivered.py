@@ -39,7 +39,7 @@ async def _fill(file: Path) -> None:
     def letter(tx: Tx, number: int, actor: Ref, endpoint: str, why: str, at: float) -> None:
         part = Part(Ref("alpha", f"post{number}"), Ref("beta", f"copy{number}"), b"x", b"x", (endpoint,))
         copy, _ = acts.add_copy(tx, part, "beta", actor, "Post", at)
-        queue.enqueue(tx, ("beta", endpoint, actor), copy, "Post", b"x", (), 0.0, at)
+        queue.enqueue(tx, "beta", [endpoint], actor, copy, "Post", b"x", (), 0.0, at)
         (lane,) = [lane for lane in queue.claim(tx, at, 10, ()) if lane.endpoint == endpoint and lane.actor == actor]
         item = queue.head(tx, lane)
         assert item is not None

@@ -131,9 +131,9 @@ async def test_copy_that_went_somewhere_is_not_queued_there_again(village: Villa
     await village.later(40)
     await prune(bridge)
 
-    def again(tx: Tx) -> bool:
-        lane = ("blue", "inbox:bob", red.ref("ann"))
-        return queue.enqueue(tx, lane, row.copy, "Post", row.body, (), 0.0, bridge.clock())
+    def again(tx: Tx) -> int:
+        to = ["inbox:bob"]
+        return queue.enqueue(tx, "blue", to, red.ref("ann"), row.copy, "Post", row.body, (), 0.0, bridge.clock())
 
     assert not await bridge.write(again)
 

@@ -152,7 +152,7 @@ async def _queued(run: Run, *bodies: bytes, endpoint: str = "hub") -> list[int]:
         made: list[int] = []
         for n, body in enumerate(bodies):
             copy, _ = acts.add_copy(tx, _part(n, f"c{n}", body), "blue", ALICE, "Post", 1.0)
-            assert queue.enqueue(tx, ("blue", endpoint, ALICE), copy, "Post", body, (), 0.0, 1.0)
+            assert queue.enqueue(tx, "blue", [endpoint], ALICE, copy, "Post", body, (), 0.0, 1.0)
             made.append(copy)
         return made
 
@@ -173,8 +173,8 @@ async def test_lane_gives_its_oldest_first_and_rests_when_empty(run: Run) -> Non
 
 async def test_same_copy_goes_into_a_lane_once(run: Run) -> None:
     (copy,) = await _queued(run, b"1")
-    assert not await run(lambda tx: queue.enqueue(tx, ("blue", "hub", ALICE), copy, "Post", b"1", (), 0.0, 1.0))
-    assert await run(lambda tx: queue.enqueue(tx, ("blue", "other", ALICE), copy, "Post", b"1", (), 0.0, 1.0))
+    assert not await run(lambda tx: queue.enqueue(tx, "blue", ["hub"], ALICE, copy, "Post", b"1", (), 0.0, 1.0))
+    assert await run(lambda tx: queue.enqueue(tx, "blue", ["other"], ALICE, copy, "Post", b"1", (), 0.0, 1.0))
 
 
 async def test_postponed_head_holds_its_lane(run: Run) -> None:
