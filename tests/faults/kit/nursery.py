@@ -12,6 +12,7 @@ standard output tells [pid, null] when it was and [pid, exit code] when it has e
 
 import asyncio
 import gc
+import importlib
 import json
 import os
 import signal
@@ -101,10 +102,22 @@ class Nursery:
                 child.ended.set()
 
 
-def _serve() -> None:
-    # all that `bridged run` would import
-    import asyncpg  # noqa: F401
+IMPORTED = (
+    "adapters.activitypub.adapter",
+    "adapters.nostr.adapter",
+    "aiosqlite",
+    "asyncpg",
+    "bridged.cli.running",
+    "bridged.store.upgrade",
+    "sqlalchemy.dialects.postgresql.asyncpg",
+    "sqlalchemy.dialects.sqlite.aiosqlite",
+)
+"""With what they import, all that `bridged run` imports."""
 
+
+def _serve() -> None:
+    for name in IMPORTED:
+        importlib.import_module(name)
     gc.freeze()
 
     def tell(pid: int, code: int | None) -> None:
