@@ -106,6 +106,19 @@ class Cast:
                 await self._publish(who, self._as_event(act))
             self.thanked.add(act.number)
 
+    async def aside(self) -> None:
+        """A post that is not in the history."""
+        await self.relay.publish(self._event("nora", 1, "aside"))
+
+    async def comes_and_goes(self, actor: Actor) -> None:
+        """Somebody joins, says something that the relay does not take, and leaves before it can be sent again."""
+        follow = actor.follow(self.world.ghosts["bridge"])
+        await self.send(actor, follow)
+        await eventually(lambda: self._ghost(actor), timeout=PATIENCE)
+        await self.send(actor, actor.create("aside"))
+        await eventually(lambda: any("aside" in frame.text for frame in self.relay.heard()), timeout=PATIENCE)
+        self.later(self.send(actor, actor.undo(follow)))
+
     async def send(self, actor: Actor, activity: Mapping[str, Any]) -> None:
         """The same bytes until they are taken."""
         body = json.dumps(activity).encode()

@@ -99,7 +99,8 @@ def written(seed: int, count: int) -> list[Act]:
                 pass  # nobody there honours it
             case "edit" | "delete":
                 if said := some(own):
-                    at_once = not said.touched and chance.random() < 0.5
+                    # somebody may wait to see an answer before they touch what it answers
+                    at_once = said.act.do == "post" and not said.touched and chance.random() < 0.5
                     act = Act(number, who, do, said.act.number, () if at_once else said.needs)
                     said.version, said.touched, said.open = number, [], do == "edit"
             case _:

@@ -29,7 +29,7 @@ BIRTH = ("secret.written", "secret.placed", "store.migrating", "store.migrated",
 LATER = tuple(name for name in SEAMS if name not in BIRTH)
 EVERY_ACT = frozenset(
     {"inbox.storing", "inbox.received", "bridge.prepared", "bridge.deciding", "bridge.committed", "outbox.claimed"}
-    | {"outbox.applying", "outbox.applied", "outbox.delivered", "outbox.marked", "outbox.passed"}
+    | {"outbox.applying", "outbox.applied", "outbox.delivered", "outbox.marked"}
 )
 SELDOM = {"cursor.alone": 120.0}
 """Seams that are passed after a minute in which no connection was lost."""
@@ -151,7 +151,6 @@ class _Stage:
         self._newcomers: list[Actor] = []
         self._silent: dict[str, int] = {}
         """path of a document -> how often it is not to be had; below 0 until somebody has read the key in it."""
-        self._refusals = 0
         self._seam = ""
 
     async def life(self, seam: str, gate: int) -> None:
@@ -202,8 +201,6 @@ class _Stage:
     async def _before(self, seam: str) -> None:
         """Sees to it that the seam can be passed."""
         match seam:
-            case "outbox.postponed":
-                self._refusals = 1
             case "bridge.dead":
                 # somebody whose server went silent, a week ago
                 await self.daemon.start()
@@ -221,13 +218,22 @@ class _Stage:
         """Gives it occasion to pass the seam, if people do not."""
         if seam == "bridge.postponed":
             self.cast.later(self.cast.send(*self._silent_stranger(1)))
+        elif seam == "outbox.passed":
+            await self.cast.comes_and_goes(self._newcomer())
+        elif seam in ("outbox.dead", "outbox.postponed"):
+            while True:
+                await self.cast.aside()
+                await asyncio.sleep(3)
         elif seam in EVERY_ACT or seam in ("cursor.moved", "bridge.worked", "ghost.minting", "ghost.minted"):
             await asyncio.sleep(0 if seam in ("bridge.worked", "ghost.minting", "ghost.minted") else 5)
             while True:
-                actor = self.cast.world.homes["bob"].actor(f"newcomer{len(self._newcomers)}")
-                self._newcomers.append(actor)
+                actor = self._newcomer()
                 self.cast.later(self.cast.send(actor, actor.follow(self.cast.world.ghosts["bridge"])))
                 await asyncio.sleep(2)
+
+    def _newcomer(self) -> Actor:
+        self._newcomers.append(self.cast.world.homes["bob"].actor(f"newcomer{len(self._newcomers)}"))
+        return self._newcomers[-1]
 
     def _silent_stranger(self, times: int) -> tuple[Actor, dict[str, object]]:
         """Somebody new who follows nora; their server tells their key, then fails `times` times."""
@@ -252,16 +258,18 @@ class _Stage:
             # the first look is for the key
             self._silent[got.path] = abs(failures) - (0 if failures < 0 else 1)
             return Answer(503) if failures > 0 else None
-        if self._refusals:
-            self._refusals -= 1
-            return Answer(503)
-        if got.json.get("type") == "Create" and got.path.startswith("/users/carol/"):
-            return Answer(400)
+        if got.json.get("type") == "Create":
+            if got.path.startswith("/users/carol/"):
+                return Answer(400)
+            if self._seam == "outbox.postponed" and "aside" in got.text:
+                return Answer(503)
         return self.chance.choice((Answer(503), Answer(how="drop"))) if self.chance.random() < 1 / 30 else None
 
     def _lost_answer(self, frame: Frame) -> str | None:
         if self._seam in SELDOM:
             return None
+        if self._seam == "outbox.passed" and "aside" in frame.text:
+            return "drop"
         return "taken" if frame.json[0] == "EVENT" and self.chance.random() < 1 / 30 else None
 
     async def settled(self) -> None:

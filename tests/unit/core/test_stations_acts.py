@@ -435,6 +435,20 @@ async def test_what_an_account_said_lately_is_heard_once_somebody_follows(bridge
     assert blue.texts() == ["yesterday"]
 
 
+async def test_what_is_said_before_the_bridge_listens_is_heard_all_the_same(bridge_of: Any) -> None:
+    """Whom to listen for is read anew a moment after it has changed; what is pushed until then is dropped."""
+    red, blue = FakeNetwork("red", hearing="push"), FakeNetwork("blue")
+    red.join("alice")
+    blue.join("bob")
+    bridge = await bridge_of(red, blue)
+    ghost = await bridge.ghost(red.ref("alice"), "blue")
+    await bridge.hear(blue.say("Follow", "bob", target=ghost.ref.id), settle=False)
+    await bridge.decide()
+    red.post("alice", "in between")
+    await bridge.wait(1)
+    assert blue.texts() == ["in between"]
+
+
 async def test_followers_do_not_hear_that_a_like_or_block_is_taken_back(bridge_of: Any) -> None:
     red, blue = FakeNetwork("red"), FakeNetwork("blue", hub=False)
     red.join("alice")
