@@ -18,6 +18,8 @@ from bridged.store import inboxes
 from bridged.store.engine import Tx
 
 CHANNEL = "agenda"
+LISTENS = 0.5
+"""Seconds by which every process listens for somebody whom it is to hear from now on."""
 Task = Literal["expire", "count", "close", "answers", "recent"]
 
 
@@ -31,6 +33,9 @@ def order(tx: Tx, do: Task, about: Ref, now: float, due_at: float = 0.0) -> None
     """Puts an entry into the inbox; one that waits for the same time already will do."""
     name = Ref.made(HOME, do, f"{due_at:.0f}", str(about)).id
     body = msgspec.json.encode(Entry(do, about))
+    if do == "recent":
+        # what is pushed to a process that does not listen yet is dropped there, and to be found then
+        due_at = max(due_at, now + LISTENS)
     inboxes.add(tx, Envelope(HOME, name, body, CHANNEL, Ref.made(HOME, str(about)), now), due_at=due_at)
 
 

@@ -21,8 +21,6 @@ from bridged.tell import tell
 from bridged.threads import Threads
 
 PAGE = 50
-HEARD = 0.5
-"""Seconds after which every process listens for somebody who has joined."""
 
 
 class Chores:
@@ -61,8 +59,8 @@ class Chores:
                     follows.put(tx, BOT, ref, follow.ref, "asked", now)
                     tell(core, tx, follow, ref.network, now)
                     tx.signal(OUTBOX)
-                # what was said before nobody pushed to us, or was pushed and dropped while we did not listen yet
-                agenda.order(tx, "recent", ref, core.now(), due_at=core.now() + HEARD)
+                # what was said before nobody pushed to us
+                agenda.order(tx, "recent", ref, core.now())
                 tx.signal(INBOX)
                 tx.signal(EARS)
 
