@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.faults.kit import eventually
 from tests.faults.kit.canary import canary
 from tests.faults.kit.daemon import Daemon, database
 from tests.faults.kit.fediverse import Actor, Peer
+from tests.faults.kit.heard import until_heard
 from tests.faults.sender import Stream, Tally, send
 from tests.unit.activitypub.fake import AS2
 
@@ -79,11 +79,8 @@ async def _measure(
     inbox = f"{daemon.base}/inbox"
     for person in people:
         assert await person.send(person.follow(bot), inbox) == 202
-
-    async def bridged() -> bool:
-        return len(await daemon.rows("SELECT id FROM members WHERE state = 'in'")) >= ACTORS
-
-    await eventually(bridged, timeout=60)
+    for person in people:
+        await until_heard(daemon, "activitypub", lambda p=person: p.send(p.create("hello"), inbox))
     count = int(good * seconds)
     made = [_signed(daemon, people[n % ACTORS], inbox, n) for n in range(2 * count)]
     ids, posts = [one[0] for one in made], [one[1] for one in made]

@@ -19,6 +19,7 @@ from typing import Any
 from .kit import eventually
 from .kit.daemon import Daemon, database
 from .kit.fediverse import Actor, Peer
+from .kit.heard import until_heard
 from .kit.nostr import Relay, as_object, client, npub, said
 
 
@@ -107,16 +108,8 @@ async def staged(folder: Path, store: str = "sqlite", **more: Any) -> AsyncItera
         async def nora_is_heard() -> bool:
             return (await it.publish())[0]
 
-        async def alice_is_heard() -> bool:
-            before = await daemon.metric("bridged_received_total", network="activitypub")
-            await it.post()
-            if await daemon.metric("bridged_received_total", network="activitypub") > before:
-                return True
-            it.taken["alice"].pop()  # nobody waited for it yet
-            return False
-
         await eventually(nora_is_heard, timeout=60)
-        await eventually(alice_is_heard, timeout=60)
+        del it.taken["alice"][: await until_heard(daemon, "activitypub", it.post)]  # said in vain
         await it.all_is_well()
         yield it
         assert await daemon.stop() == 0

@@ -22,6 +22,7 @@ from .kit import eventually
 from .kit.canary import canary
 from .kit.daemon import Daemon, database
 from .kit.fediverse import Actor, Peer
+from .kit.heard import until_heard
 from .kit.nostr import Event, Relay, as_object, client, key, npub, said
 from .kit.raw import CLOSE, CONT, PING, PONG, TEXT, RawClient, frame
 from .kit.watch import calm
@@ -81,7 +82,7 @@ async def _set(daemon: Daemon, peer: Peer) -> Stage:
         assert await alice.send(alice.follow(await daemon.actor_of(npub(name))), inbox) == 202
     assert await alice.send(alice.follow(await daemon.actor_of("bridge")), inbox) == 202
     await eventually(lambda: len(peer.posts("Accept")) == 4, timeout=60)
-    assert await alice.send(alice.create("alice is here"), inbox) == 202
+    await until_heard(daemon, "activitypub", lambda: alice.send(alice.create("alice is here"), inbox))
 
     async def here() -> str:
         async with client(daemon.relay_url) as c:
@@ -89,6 +90,12 @@ async def _set(daemon: Daemon, peer: Peer) -> Stage:
             return next((event["pubkey"] for event in found if event["content"] == "alice is here"), "")
 
     it.ghost = await eventually(here, timeout=60)
+
+    async def nora_is_heard() -> bool:
+        async with client(daemon.relay_url) as c:
+            return (await c.publish(said("nora", 1, f"heard {time.time_ns()}")))[0]
+
+    await eventually(nora_is_heard, timeout=60)
     await it.good(wait=60)
     return it
 
