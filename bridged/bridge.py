@@ -32,7 +32,7 @@ PARALLEL = 32
 BATCH = 100
 FEW = 4
 """Envelopes in hand while very much arrives: that is stored first, and decided on when it is over."""
-BREATH = 0.1
+BREATH = 0.02
 """Seconds between them then."""
 SHARE = 20
 """Envelopes of one signer in hand at most, so that whoever says much does not hold up the others."""
