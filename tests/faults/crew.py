@@ -96,6 +96,16 @@ class Run:
             for each in whom:
                 await eventually(lambda a=actor, e=each: self.post(a.name, a.follow(e), first))
         await eventually(lambda: len(self.peer.posts("Accept")) == len(FEDI) * len(whom), timeout=60)
+        # an Accept may be there before every process knows whom to listen for
+        for daemon in self.daemons:
+            for name in FEDI:
+                await eventually(lambda n=name, d=daemon: self._is_heard(n, d), timeout=60, every=0.5)
+
+    async def _is_heard(self, name: str, daemon: Daemon) -> bool:
+        greeting = self.peer.actor(name).create(f"hello {name}")
+        assert await self.post(name, greeting, daemon)
+        id = greeting["id"]
+        return bool(await daemon.rows(f"SELECT 1 FROM inbox WHERE native_id = '{id}'"))
 
     async def post(self, name: str, activity: Mapping[str, Any], daemon: Daemon) -> bool:
         """To the inbox of one process, under the address of the first; whether it was taken."""
@@ -180,7 +190,8 @@ class Run:
                 text = got.json["object"]["content"].removeprefix("<p>").removesuffix("</p>")
                 found[text.split(" ")[0], self.peer.base + got.path].append(text)
         for event in self.relay.events(kinds=[1]):
-            found[event["content"].split(" ")[0], self.relay.url].append(event["content"])
+            if not event["content"].startswith("hello"):
+                found[event["content"].split(" ")[0], self.relay.url].append(event["content"])
         return [(name, where, texts) for (name, where), texts in found.items()]
 
 
