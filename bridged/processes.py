@@ -85,7 +85,7 @@ class Process:
         self._beat = now
 
         def bury(tx: Tx) -> list[int]:
-            found = processes.bury(tx, SILENCE)
+            found = processes.bury(tx, me, SILENCE)
             if found:
                 for what in (LEASES, INBOX, OUTBOX):
                     tx.signal(what)

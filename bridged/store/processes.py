@@ -40,9 +40,10 @@ def beat(tx: Tx, process: int) -> bool:
     return tx.execute(update(processes).where(processes.c.id == process).values(seen_at=_now)).rowcount == 1
 
 
-def bury(tx: Tx, silence: float) -> list[int]:
-    """Frees what those had who were silent for so many seconds; their numbers."""
-    dead = select(processes.c.id).where(processes.c.seen_at < _now - silence).with_for_update(skip_locked=True)
+def bury(tx: Tx, me: int, silence: float) -> list[int]:
+    """Frees what those had who were silent for so many seconds; their numbers. Whoever can bury others is alive."""
+    silent = select(processes.c.id).where(processes.c.seen_at < _now - silence, processes.c.id != me)
+    dead = silent.with_for_update(skip_locked=True)
     found = list(tx.execute(dead).scalars())
     if found:
         leave(tx, found)

@@ -10,7 +10,7 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from bridged.seams import SEAMS
@@ -21,28 +21,37 @@ from .kit.nursery import Nursery
 from .power import shim
 
 
-def seams_of(number: int, each: int, *, power_cuts: bool = False) -> list[str]:
-    """The seams of run `number`: one of birth and `each` others; a few runs one after the other have them all."""
-    later = sorted(LATER, key=lambda name: name not in SELDOM)  # that take longest are begun first
-    if power_cuts:
-        # time cannot be moved beneath a disk that is watched; and a minute is long
-        later = [name for name in later if name not in SELDOM and name != "bridge.dead"]
+def seams_of(number: int, each: int, but: Collection[str] = ()) -> list[str]:
+    """The seams of run `number`: one of birth and `each` others; a few runs one after the other have all `but` some."""
+    later = sorted((name for name in LATER if name not in but), key=lambda name: name not in SELDOM)  # long ones first
     return [BIRTH[number % len(BIRTH)], *(later[(number * each + n) % len(later)] for n in range(each))]
 
 
 async def series(
-    runs: range, kind: str, seed: int, folder: Path, jobs: int, *, each: int = 2, power_cuts: bool = False
+    runs: range,
+    kind: str,
+    seed: int,
+    folder: Path,
+    jobs: int,
+    *,
+    each: int = 2,
+    deaths: int = 1,
+    but: Collection[str] = (),
+    power_cuts: bool = False,
 ) -> list[Outcome]:
-    """The runs of these numbers, each seeded by `seed` and its number, `jobs` at a time.
+    """The runs of these numbers, each seeded by `seed` and its number, `jobs` at a time; as `run` and `seams_of` say.
 
     What went well leaves nothing behind.
     """
     room, outcomes = asyncio.Semaphore(jobs), list[Outcome]()
+    if power_cuts:
+        # time cannot be moved beneath a disk that is watched; and a minute is long
+        but = {*but, *SELDOM, "bridge.dead"}
 
     async def one(number: int, nursery: Nursery) -> None:
         async with room, database(kind) as store:
-            at, seams = folder / f"run-{number}", seams_of(number, each, power_cuts=power_cuts)
-            outcome = await run(seed + number, at, store, seams, nursery, power_cuts=power_cuts)
+            at, seams = folder / f"run-{number}", seams_of(number, each, but)
+            outcome = await run(seed + number, at, store, seams, nursery, deaths=deaths, power_cuts=power_cuts)
             outcomes.append(outcome)
             if not outcome.faults:
                 shutil.rmtree(at)

@@ -12,7 +12,7 @@ import pytest
 
 from bridged.seams import SEAMS
 
-from .crash.run import Outcome
+from .crash.run import SELDOM, Outcome
 from .series import series, summary
 
 RUNS = 10
@@ -28,7 +28,8 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> list[Outcome]:
         (folder / "sqlite").mkdir()
         (folder / "postgresql").mkdir()
         sqlite = series(range(RUNS), "sqlite", seed, folder / "sqlite", jobs=3)
-        postgresql = series(range(RUNS), "postgresql", seed + RUNS, folder / "postgresql", jobs=3)
+        # what the dead had in hand on PostgreSQL is free after a while only: fewer lives, more of them side by side
+        postgresql = series(range(RUNS), "postgresql", seed + RUNS, folder / "postgresql", jobs=5, deaths=0, but=SELDOM)
         return [outcome for some in await asyncio.gather(sqlite, postgresql) for outcome in some]
 
     found = asyncio.run(both(tmp_path_factory.mktemp("series")))

@@ -189,6 +189,7 @@ class _Stage:
         self._dead(how)
 
     def _dead(self, how: str) -> None:
+        self._seam = ""
         self.outcome.deaths.append(how)
         self.cast.world.deaths.append(time.time())
         if self.disk is not None:
