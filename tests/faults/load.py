@@ -21,6 +21,7 @@ from tests.faults.kit.canary import canary
 from tests.faults.kit.daemon import Daemon, database
 from tests.faults.kit.fediverse import Actor, Peer
 from tests.faults.kit.heard import until_heard
+from tests.faults.kit.watch import scheduled
 from tests.faults.sender import Stream, Tally, send
 from tests.unit.activitypub.fake import AS2
 
@@ -42,6 +43,8 @@ class Figures:
     """Unsigned requests, as /metrics counts them."""
     lag: float
     """Share of looks at the event loop, in the flood, that found it more than 100 ms late."""
+    slowdown: float
+    """How many times longer the daemon took in the flood because others used the processors: 1 on a quiet machine."""
 
     def lines(self) -> list[str]:
         def of(name: str, tally: Tally) -> str:
@@ -55,7 +58,8 @@ class Figures:
             of("signed, beside the flood", self.beside),
             of("unsigned", self.flood),
             f"acknowledged and lost: {self.lost}; memory +{self.grown / 1048576:.1f} MiB; egress {self.egress};"
-            f" refused {self.refused:.0f}; loop more than 100 ms late {self.lag:.2%} of the time",
+            f" refused {self.refused:.0f}; loop more than 100 ms late {self.lag:.2%} of the time; slowed down"
+            f" {self.slowdown:.1f} times by other processes",
         ]
 
 
@@ -94,8 +98,10 @@ async def _measure(
     sent, hit = len(peer.got), len(hits)
     before, late = await daemon.metric("bridged_refused_total", reason="signature_missing"), await _lags(daemon)
     both = [stream("good", posts[count:], good), stream("bad", unsigned, bad)]
+    ran = scheduled(daemon.pid)
     async with watch:
         tallies = await send(both, daemon.folder)
+    on, off = (b - a for a, b in zip(ran, scheduled(daemon.pid), strict=True))
     looks, lates = (b - a for a, b in zip(late, await _lags(daemon), strict=True))
     refused = await daemon.metric("bridged_refused_total", reason="signature_missing") - before
     egress = len(hits) - hit + sum(got.method == "GET" for got in peer.got[sent:])
@@ -103,7 +109,8 @@ async def _measure(
     kept = {row["native_id"] for row in await daemon.rows("SELECT native_id FROM inbox WHERE network = 'activitypub'")}
     taken = [ids[n] for n in alone.taken] + [ids[count + n] for n in tallies["good"].taken]
     lost = sum(said not in kept for said in taken)
-    return Figures(alone, tallies["good"], tallies["bad"], lost, watch.grown, egress, refused, lates / max(1, looks))
+    late_share, slowdown = lates / max(1, looks), 1 + off / max(on, 0.001)
+    return Figures(alone, tallies["good"], tallies["bad"], lost, watch.grown, egress, refused, late_share, slowdown)
 
 
 async def _lags(daemon: Daemon) -> tuple[float, float]:

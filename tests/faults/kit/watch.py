@@ -50,7 +50,7 @@ async def watched(daemon: Daemon) -> AsyncIterator[Felt]:
     )
     assert probe.stdout
     assert await probe.stdout.readline() == b"ready\n"
-    before, ran = daemon.rss(), _scheduled(daemon.pid)
+    before, ran = daemon.rss(), scheduled(daemon.pid)
 
     async def look() -> None:
         while True:
@@ -61,7 +61,7 @@ async def watched(daemon: Daemon) -> AsyncIterator[Felt]:
     try:
         yield felt
         felt.grown = max(felt.grown, daemon.rss() - before)
-        on, waited = (b - a for a, b in zip(ran, _scheduled(daemon.pid), strict=True))
+        on, waited = (b - a for a, b in zip(ran, scheduled(daemon.pid), strict=True))
         felt.slowdown = 1 + waited / max(on, 0.001)
     finally:
         looking.cancel()
@@ -81,7 +81,7 @@ async def calm(daemon: Daemon, memory: int = MEMORY, lag: float = LAG) -> AsyncI
     assert felt.p99 <= lag * (2 * felt.slowdown - 1), f"the event loop was held up: {felt}"
 
 
-def _scheduled(pid: int) -> tuple[float, float]:
+def scheduled(pid: int) -> tuple[float, float]:
     """Seconds that the main thread has run, and that it has waited for a processor."""
     ran, waited, _ = Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()
     return int(ran) / 1e9, int(waited) / 1e9
