@@ -28,6 +28,7 @@ if _outside not in sys.path:
     sys.path.append(_outside)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What several processes run at a time (`make test`) are whole files, and all of tests/interop as one: it has one
     world of real peers, at fixed addresses."""

@@ -57,7 +57,7 @@ class Nursery:
     def __init__(self, env: Mapping[str, str] | None = None) -> None:
         self._env = dict(env or {})
         self._children: dict[int, Child] = {}
-        self._born: asyncio.Queue[Child] = asyncio.Queue()
+        self._born: asyncio.Queue[Child | None] = asyncio.Queue()
         self._one = asyncio.Lock()
 
     async def __aenter__(self) -> "Nursery":
@@ -87,7 +87,9 @@ class Nursery:
         order = {"argv": list(argv), "env": {**env, **self._env}, "cwd": str(cwd), "log": str(log)}
         async with self._one:
             self._process.stdin.write(json.dumps(order).encode() + b"\n")
-            return await self._born.get()
+            child = await self._born.get()
+            assert child is not None, "the nursery has ended; standard error says why"
+            return child
 
     async def _listen(self) -> None:
         assert self._process.stdout
@@ -100,17 +102,17 @@ class Nursery:
                 child = self._children.pop(pid)
                 child.returncode = code
                 child.ended.set()
+        self._born.put_nowait(None)
 
 
 IMPORTED = (
     "adapters.activitypub.adapter",
     "adapters.nostr.adapter",
-    "aiosqlite",
     "asyncpg",
     "bridged.cli.running",
     "bridged.store.upgrade",
     "sqlalchemy.dialects.postgresql.asyncpg",
-    "sqlalchemy.dialects.sqlite.aiosqlite",
+    "sqlalchemy.dialects.sqlite",
 )
 """With what they import, all that `bridged run` imports."""
 
