@@ -22,12 +22,14 @@ help:
 run: setup
 	@exec $(BIN)/bridged -c $(CONFIG) run
 
-# Two files at a time; tests/conftest.py says what must stay together.
+# Two files at a time, but for tests/interop: it has one world of real peers, at fixed addresses.
 test: setup-dev
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
-
-bench: setup-dev
-	$(BIN)/python -m tests.bench $(ARGS)
+ifeq ($(ARGS),)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/interop
+	$(BIN)/python -m pytest tests/interop
+else
+	$(BIN)/python -m pytest $(ARGS)
+endif
 
 check: setup-dev
 	$(BIN)/ruff format --check .

@@ -28,15 +28,6 @@ if _outside not in sys.path:
     sys.path.append(_outside)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What several processes run at a time (`make test`) are whole files, and all of tests/interop as one: it has one
-    world of real peers, at fixed addresses."""
-    for item in items:
-        folder = item.path.relative_to(Path(__file__).parent)
-        item.add_marker(pytest.mark.xdist_group("interop" if folder.parts[0] == "interop" else str(folder)))
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def store_url(request: pytest.FixtureRequest) -> str:
     """The `store` setting: SQLite, then an empty scratch database on PostgreSQL."""
