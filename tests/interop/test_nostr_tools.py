@@ -37,7 +37,8 @@ def answer(tess: NostrUser, tess_ap: str, fedify: Fedify, relay: Relay) -> tuple
 
 
 def test_what_a_bridged_account_writes_here_crosses(url: str, tess: NostrUser, tess_ap: str, fedify: Fedify) -> None:
-    event = tess.publish(1, "tess at the bridge's relay", relay=url)
+    # she is followed since a moment: the relay may not have heard of that yet
+    event = eventually(lambda: tess.publish(1, "tess at the bridge's relay", relay=url), timeout=10)
     assert ident(fedify.wait_note("tess at the bridge's relay")["attributedTo"]) == tess_ap
     assert event in tess.nostr.fetch(url, authors=[tess.public], kinds=[1])
 
