@@ -22,8 +22,8 @@ AHEAD = 300.0
 """Seconds by which what was said in bursts, each thing dated a second after the last, may have been ahead of time."""
 
 
-PAUSE = 0.25
-"""Seconds between two readings of whom to listen for, at least."""
+SHARE = 4
+"""So many times as long as a reading of whom to listen for took passes before the next: follows come in heaps."""
 
 
 class Ears:
@@ -55,9 +55,9 @@ class Ears:
     async def run(self, networks: Mapping[str, object]) -> None:
         while True:
             await self._stale.wait()
+            started = time.monotonic()
             await self.refresh(networks)
-            # follows come in heaps, and each time all of them are read
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(SHARE * (time.monotonic() - started))
 
     async def change(self, network: str, since: Heard) -> Heard:
         async with self._changed:

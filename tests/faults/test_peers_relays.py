@@ -99,4 +99,8 @@ async def test_every_way_of_a_relay_to_misbehave_ends_as_it_should(tmp_path: Pat
             assert what not in AGAIN or what == "asks for AUTH" or "retry" in {step for step, _ in seen}, (what, seen)
         told = await daemon.cli("dead")
         assert {group["reason"].partition(":")[0] for group in told["groups"]} >= {"blocked", "invalid", "restricted"}
-        assert "retry" in {row["step"] for row in await daemon.ledger(f"endpoint = '{silent}'")}
+
+        async def tried() -> bool:
+            return "retry" in {row["step"] for row in await daemon.ledger(f"endpoint = '{silent}'")}
+
+        await eventually(tried, timeout=60)
