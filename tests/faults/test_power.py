@@ -20,7 +20,7 @@ import pytest
 from .kit import eventually
 from .kit.daemon import Daemon
 from .kit.fediverse import Actor, Peer
-from .kit.nostr import Relay, client, npub, said
+from .kit.nostr import Client, Event, Relay, client, npub, said
 from .power import Deaf, Disk, intact, shim
 from .series import series, summary
 
@@ -47,7 +47,8 @@ class Thanked:
         async with client(daemon.relay_url) as c:
             for _ in range(count):
                 event = said("nick", 1, f"number {len(self.events)}", at=int(time.time()) + len(self.events))
-                assert await c.publish(event) == (True, "")
+                # right after a follow the relay may not have heard of it yet
+                await eventually(lambda e=event: _taken(c, e))
                 self.events.append(event.id)
                 activity = alice.create(f"number {len(self.activities)}")
                 assert await alice.send(activity, f"{daemon.base}/inbox") == 202
@@ -64,6 +65,10 @@ class Thanked:
             except sqlite3.DatabaseError:
                 return all
         return [each for each in all if not any(each == k or each in k for k in known)]
+
+
+async def _taken(c: Client, event: Event) -> bool:
+    return await c.publish(event) == (True, "")
 
 
 async def _daemon(folder: Path, relay: Relay, env: dict[str, str]) -> Daemon:
