@@ -169,8 +169,6 @@ class Outbox:
         more = await self.core.store.write(lambda tx: self._mark(tx, job, outcome, probe=probe, lost=lost))
         if isinstance(outcome, Sent):
             seam("outbox.marked")
-        else:
-            seam("outbox.dead" if more else "outbox.postponed")
         return more
 
     async def _attempt(self, job: _Job) -> Sent | Retry | Rejected:
@@ -310,12 +308,14 @@ class Outbox:
             return self._end(tx, item, outcome.why)
         self._note(tx, item, "retry", outcome.why)
         queue.postpone(tx, item, due, outcome.why, tried=True)
+        tx.on_commit(lambda: seam("outbox.postponed"))
         counted(item.lane.network, "retry").inc()
         return False
 
     def _end(self, tx: Tx, item: queue.Item, why: str) -> bool:
         """Given up for good; whether there is another."""
         self._note(tx, item, "dead", why)
+        tx.on_commit(lambda: seam("outbox.dead"))
         self.core.metrics.deliveries.labels(item.lane.network, "dead").inc()
         self.core.log.warning("delivery_dead", endpoint=item.lane.endpoint, why=why, act=item.act)
         return queue.settle(tx, item, "dead", why, self.core.now())

@@ -146,10 +146,9 @@ def _runs(pid: int) -> bool:
     """Whether another process has this number. Our own had whoever ran here before us, as in a container."""
     if pid == os.getpid():
         return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
+    with contextlib.suppress(PermissionError):  # somebody else's runs as well
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return False
     return True

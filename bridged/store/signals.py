@@ -41,7 +41,11 @@ class Signals:
 
     def tell(self, name: str, what: str) -> None:
         for call in self._calls.get(name, ()):
-            call(what)
+            try:
+                call(what)
+            except Exception:
+                # what it is about is committed: neither the writer nor the others may end over it
+                self._log.exception("signal_failed", signal=name)
 
     def notify(self, conn: Connection, signals: Iterable[tuple[str, str]]) -> None:
         """Tells the other processes, once the transaction is committed."""

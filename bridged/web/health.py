@@ -30,7 +30,7 @@ def routes(core: Core, ready: Callable[[], bool]) -> Iterable[web.RouteDef]:
                     await core.store.read(_probe)
                     if core.store.failing:
                         reason = f"the database takes no writes ({core.store.failing})"
-                        await core.store.write(_leave_a_mark, first=True)
+                        await core.store.write(_leave_a_mark, first=1)
                 reason = ""
             except (Busy, TimeoutError) as failed:
                 core.log.warning("not_ready", why=str(failed) or "timeout")

@@ -1,13 +1,21 @@
 """What tests of faults get handed."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from bridged.testing import Harness
 
+from .kit.internet import internet
 from .kit.outside import Outside
+
+
+@pytest.fixture(scope="module")
+def net() -> Iterator[None]:
+    """An internet of this module's own, in a network namespace."""
+    with internet():
+        yield
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -13,16 +13,9 @@ from tests.unit.activitypub.fake import rsa_key
 from .kit import eventually
 from .kit.abroad import World, abroad, numbers
 from .kit.fediverse import AS2, Actor, Answer, Got
-from .kit.internet import internet
 from .kit.nostr import key, said
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest.fixture(scope="module")
-def net() -> Iterator[None]:
-    with internet():
-        yield
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

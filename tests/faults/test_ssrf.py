@@ -10,7 +10,7 @@ The ways in are all callers of `host.http` (grep for it): documents of actors, p
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
@@ -20,7 +20,7 @@ import pytest_asyncio
 from .kit import eventually
 from .kit.abroad import World, abroad, numbers
 from .kit.fediverse import AS2, Answer, Got
-from .kit.internet import EVIL, internet, refused_of
+from .kit.internet import EVIL, refused_of
 from .kit.nostr import npub, said
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -45,12 +45,6 @@ ANSWERS = {
     "six.example": ["2001:500:2::c", "fd00::1"],
 }
 Hosts = Sequence[str]
-
-
-@pytest.fixture(scope="module")
-def net() -> Iterator[None]:
-    with internet():
-        yield
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -14,18 +14,12 @@ from tests.unit.activitypub.fake import rsa_key
 from .kit import eventually
 from .kit.abroad import World, abroad, numbers
 from .kit.fediverse import AS2, Answer, Got
-from .kit.internet import internet, refused_of
+from .kit.internet import refused_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SLOW = "193.0.14.129"
 """A host that never ends, on an address of its own."""
-
-
-@pytest.fixture(scope="module")
-def net() -> Iterator[None]:
-    with internet():
-        yield
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -218,3 +218,17 @@ async def test_flood_is_told_while_it_lasts_and_a_moment_longer(store: Store, mo
     assert not store.flooded
     now += 10
     assert not store.flooded
+
+
+async def test_listener_that_fails_stops_neither_the_writer_nor_other_listeners(store: Store) -> None:
+    heard: list[str] = []
+
+    def broken(_what: str) -> None:
+        heard.append("broken")
+        raise KeyError("no")
+
+    store.signals.on("news", broken)
+    store.signals.on("news", heard.append)
+    await store.write(lambda tx: tx.signal("news", "first"))
+    await store.write(lambda tx: tx.signal("news", "second"))
+    assert heard == ["broken", "first", "broken", "second"]
