@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from websockets.exceptions import WebSocketException
 from .kit import eventually
 from .kit.daemon import Daemon, database
 from .kit.fediverse import Peer
+from .kit.heard import until_heard
 from .kit.nostr import Relay, client, npub, said
 
 NOSTR = ("nora", "nils", "nell")
@@ -99,13 +101,8 @@ class Run:
         # an Accept may be there before every process knows whom to listen for
         for daemon in self.daemons:
             for name in FEDI:
-                await eventually(lambda n=name, d=daemon: self._is_heard(n, d), timeout=60, every=0.5)
-
-    async def _is_heard(self, name: str, daemon: Daemon) -> bool:
-        greeting = self.peer.actor(name).create(f"hello {name}")
-        assert await self.post(name, greeting, daemon)
-        id = greeting["id"]
-        return bool(await daemon.rows(f"SELECT 1 FROM inbox WHERE native_id = '{id}'"))
+                greeting = self.peer.actor(name).create(f"hello {name}")
+                await until_heard(daemon, "activitypub", partial(self.post, name, greeting, daemon))
 
     async def post(self, name: str, activity: Mapping[str, Any], daemon: Daemon) -> bool:
         """To the inbox of one process, under the address of the first; whether it was taken."""

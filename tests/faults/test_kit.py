@@ -9,6 +9,7 @@ from .kit import eventually
 from .kit.canary import canary
 from .kit.daemon import Daemon, database
 from .kit.fediverse import Answer, Peer, once
+from .kit.heard import until_heard
 from .kit.nostr import Relay, client, npub, said
 
 
@@ -26,7 +27,8 @@ async def test_posts_cross_both_ways(kind: str, tmp_path: Path) -> None:
             assert await alice.send(alice.follow(whom), inbox) == 202
         await eventually(lambda: len(peer.posts("Accept")) == 2)
 
-        assert await alice.send(alice.create("from the fediverse"), inbox, scheme="rfc9421") == 202
+        greeting = alice.create("from the fediverse")
+        await until_heard(daemon, "activitypub", lambda: alice.send(greeting, inbox, scheme="rfc9421"))
         await eventually(lambda: [e for e in relay.events(kinds=[1]) if e["content"] == "from the fediverse"])
 
         peer.script = once(Answer(how="drop"))

@@ -14,6 +14,7 @@ from .crew import Run, bridge, crew, series
 from .kit import eventually
 from .kit.daemon import Daemon, database
 from .kit.fediverse import Peer
+from .kit.heard import until_heard
 from .kit.nostr import Relay, client, npub, said
 
 SEED = int(os.environ.get("BRIDGED_SEED", "0")) or int(time.time())
@@ -121,13 +122,7 @@ async def test_each_role_in_a_process_of_its_own_makes_one_bridge(tmp_path: Path
             assert await alice.send(alice.follow(whom), f"{web.base}/inbox") == 202
         await eventually(lambda: len(peer.posts("Accept")) == 2, timeout=40)
         greeting = alice.create("from the fediverse")
-
-        async def heard() -> bool:
-            # an Accept may be there before this process knows whom to listen for
-            assert await alice.send(greeting, f"{web.base}/inbox") == 202
-            return bool(await web.rows(f"SELECT 1 FROM inbox WHERE native_id = '{greeting['id']}'"))
-
-        await eventually(heard, timeout=40, every=0.5)
+        await until_heard(web, "activitypub", lambda: alice.send(greeting, f"{web.base}/inbox"))
         await eventually(
             lambda: [e for e in relay.events(kinds=[1]) if e["content"] == "from the fediverse"], timeout=40
         )

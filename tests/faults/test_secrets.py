@@ -24,6 +24,7 @@ from .hunt import Hunt, der_lines, forms
 from .kit import eventually
 from .kit.daemon import ROOT, Daemon, database
 from .kit.fediverse import Answer, Peer
+from .kit.heard import until_heard
 from .kit.nostr import Relay, as_object, key, npub, said, secret
 
 ROOT_SECRET = bytes(range(7, 39))
@@ -84,7 +85,7 @@ async def lively(daemon: Daemon, peer: Peer, relay: Relay) -> None:
         assert await alice.send(alice.follow(whom), inbox) == 202
     await eventually(lambda: len(peer.posts("Accept")) == 2)
     create = alice.create("hello")
-    assert await alice.send(create, inbox) == 202
+    await until_heard(daemon, "activitypub", lambda: alice.send(create, inbox))
     note = await eventually(lambda: [e for e in relay.events(kinds=[1]) if e["content"] == "hello"][-1])
     await relay.publish(said("nora", 1, "an answer", ("e", note["id"]), ("p", note["pubkey"])))
     await eventually(lambda: [p for p in peer.posts("Create") if b"an answer" in p.body])
