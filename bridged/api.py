@@ -69,6 +69,7 @@ from bridged.model import (
     Vote,
     Zap,
 )
+from bridged.prepared import Prepared
 from bridged.text import (
     ATOMS,
     BLOCKS,
@@ -139,6 +140,7 @@ __all__ = [
     "Poll",
     "Post",
     "PostBody",
+    "Prepared",
     "Profile",
     "QuoteRequest",
     "React",

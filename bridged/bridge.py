@@ -34,6 +34,10 @@ FEW = 4
 """Envelopes in hand while very much arrives: that is stored first, and decided on when it is over."""
 BREATH = 0.02
 """Seconds between them then."""
+BURST = 10.0
+"""Seconds of that in which next to nothing is decided on: one at a time, with LULL seconds between them. What lasts
+longer is no burst, and would never be carried."""
+LULL = 0.2
 SHARE = 20
 """Envelopes of one signer in hand at most, so that whoever says much does not hold up the others."""
 ATTEMPTS = 8
@@ -57,9 +61,9 @@ class Bridge:
         while True:
             self.core.inbox_wake.clear()
             most = BATCH * 2
-            if self.core.store.flooded:
-                most = FEW
-                await asyncio.sleep(BREATH)
+            if flood := self.core.store.flood:
+                most = FEW if flood > BURST else 1
+                await asyncio.sleep(BREATH if flood > BURST else LULL)
             if len(self._busy) >= most:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(1.0):

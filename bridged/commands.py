@@ -14,7 +14,7 @@ from bridged.core import Core
 from bridged.ghosts import Ghosts
 from bridged.model import BOT, Account, Activity, Message, Ref, Text
 from bridged.notes import Unit, dropping, note
-from bridged.store import acts, follows, identity, notices, queue
+from bridged.store import acts, follows, identity, notices, queued
 from bridged.store.engine import Tx
 
 ANSWERS = 10
@@ -101,7 +101,7 @@ class Commands:
             for g in identity.ghosts_of(tx, ref)
             if g.ref.network in core.adapters
         ]  # fmt: skip
-        waiting, failed, reason = queue.of_actor(tx, ref, core.now() - _WEEK)
+        waiting, failed, reason = queued.of_actor(tx, ref, core.now() - _WEEK)
         return wording.Standing(
             core.may(tx, ref),
             identity.decided_by(tx, ref),

@@ -1,11 +1,13 @@
 """What one adapter sees of the bridge: the `Host` of the contract, over the stations and the store."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 from bridged import inbox
 from bridged.adapter import Envelope, Heard, Http, Site, Tx
 from bridged.core import Core
+from bridged.heaps import Heaps
 from bridged.model import Account, Copy, Ghost, Ref
 from bridged.seams import seam
 from bridged.store import acts, follows, identity, inboxes, pins, settings
@@ -20,6 +22,7 @@ class AdapterHost:
         self._core, self._network, self._threads, self._ghosts = core, network, threads, threads.ghosts
         self.http, self.site, self.keys = http, site, core.keys
         self.log: Any = core.log.bind(network=network)
+        self._arrivals: Heaps[Envelope, bool] = Heaps(partial(inbox.receive_each, core, network))
 
     def now(self) -> float:
         return self._core.now()
@@ -27,6 +30,8 @@ class AdapterHost:
     async def receive(
         self, *envelopes: Envelope, cursor: tuple[str, str] | None = None, also: Callable[[Tx], None] | None = None
     ) -> int:
+        if len(envelopes) == 1 and cursor is None and also is None:
+            return int(await self._arrivals.ask(envelopes[0]))
         return await inbox.receive(self._core, self._network, envelopes, cursor, also)
 
     def heard(self) -> Heard:

@@ -9,22 +9,22 @@ A delivery that was sent but not marked is sent again: the same bytes, under the
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Collection
-from dataclasses import dataclass
-from hashlib import sha256
+from collections.abc import Collection, Sequence
 from itertools import count
 
-from bridged import downtime
-from bridged.adapter import LOCAL, Busy, Delivery, Rejected, Retry, Sent
+from bridged import downtime, heads
+from bridged.adapter import LOCAL, Busy, Rejected, Retry, Sent
 from bridged.core import Core
 from bridged.downtime import Fault, Silence
+from bridged.heads import Claimed, Job
+from bridged.heaps import Heaps
 from bridged.lanes import Gate
-from bridged.model import BOT, Account, Copy, Ghost, Ref
+from bridged.model import BOT, Account, Ref
 from bridged.parting import lose
 from bridged.retry import GIVE_UP, delay
 from bridged.seams import seam
-from bridged.store import acts, follows, heirs, hosts, identity, ledger, queue
-from bridged.store.engine import Lost, Tx
+from bridged.store import acts, follows, hosts, identity, ledger, queue
+from bridged.store.engine import AWAY, Lost, Tx
 
 PARALLEL = 64
 PER_HOST = 4
@@ -44,13 +44,6 @@ ATTEMPT = 30.0
 PAGE = 500
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
-    item: queue.Item
-    copy: Copy
-    delivery: Delivery
-
-
 class Outbox:
     def __init__(self, core: Core) -> None:
         self.core = core
@@ -58,6 +51,8 @@ class Outbox:
         self._tasks: set[asyncio.Task[None]] = set()
         self._room = asyncio.Semaphore(PARALLEL)
         self._gates: dict[str, tuple[asyncio.Semaphore, int]] = {}
+        self._claims = Heaps(self._claim_all)
+        self._settled = Heaps(self._mark_all)
 
     async def run(self) -> None:
         """Sends what is due, until cancelled."""
@@ -143,12 +138,11 @@ class Outbox:
 
     async def _head(self, lane: queue.Lane) -> bool:
         """Tries the head; whether the next may be tried at once."""
-        job = await self.core.store.read(lambda tx: self._claim(tx, lane))
-        probe = False
+        job, probe = await self._claims.ask((lane, False)), False
         if isinstance(job, queue.Item) and downtime.shut(job):
             probe = await self.core.store.write(lambda tx: downtime.probe(self.core, tx, lane))
-            job = await self.core.store.read(lambda tx: self._claim(tx, lane, probe=probe))
-        if not isinstance(job, _Job):
+            job = await self._claims.ask((lane, probe))
+        if not isinstance(job, Job):
             more = await self.core.store.write(lambda tx: self._pass_over(tx, lane, job))
             seam("outbox.passed")
             return more
@@ -165,13 +159,16 @@ class Outbox:
             return more
         outcome = await self._attempt(job)
         seam("outbox.delivered")
-        lost = await self._unreached(lane) if isinstance(outcome, Rejected) and outcome.gone else []
-        more = await self.core.store.write(lambda tx: self._mark(tx, job, outcome, probe=probe, lost=lost))
+        if isinstance(outcome, Sent) and outcome.ref is None and not outcome.detail and job.item.trouble is None:
+            more = await self._settled.ask((job, outcome))
+        else:
+            lost = await self._unreached(lane) if isinstance(outcome, Rejected) and outcome.gone else []
+            more = await self.core.store.write(lambda tx: self._mark(tx, job, outcome, probe=probe, lost=lost))
         if isinstance(outcome, Sent):
             seam("outbox.marked")
         return more
 
-    async def _attempt(self, job: _Job) -> Sent | Retry | Rejected:
+    async def _attempt(self, job: Job) -> Sent | Retry | Rejected:
         lane = job.item.lane
         sink = self.core.adapters[lane.network]
         if sink.capabilities.ids == "server":
@@ -211,37 +208,24 @@ class Outbox:
         )
         return Fault(f"internal error: {type(error).__name__}")
 
-    def _claim(self, tx: Tx, lane: queue.Lane, *, probe: bool = False) -> "_Job | queue.Item | None":
-        """The head, ready to send; or the bare item if it must not go now; None if the lane is empty.
+    async def _claim_all(self, asked: Sequence[tuple[queue.Lane, bool]]) -> Sequence[Claimed | BaseException]:
+        """What most of them share, whoever they go to, is looked up once."""
 
-        To a host that is shut only a `probe` goes.
-        """
-        item = queue.head(tx, lane)
-        if item is None:
-            return None
-        if item.withdrawn and item.act not in queue.AFTER:
-            return item
-        if lane.network not in self.core.adapters:
-            return item
-        if downtime.shut(item) and not probe:
-            return item
-        now = self.core.now()
-        if now < item.wait_until and any(queue.unsent_before(tx, o, p, item) for o, p in item.waits):
-            return item
-        copy, _ = acts.copy_row(tx, item.copy)
-        ghost = _ghost(tx, item)
-        if ghost is None:
-            return item
-        facts = tuple(
-            next((c for c in acts.copies_of(tx, origin, lane.network) if c.part == part), None)
-            for origin, part in item.waits
-        )
-        name = f"{copy.origin} {copy.network} {copy.part} {copy.version} {lane.endpoint}"
-        # the bytes too: after a restore from a backup another version may have this number
-        key = sha256(name.encode() + b"\0" + item.body).hexdigest()
-        return _Job(item, copy, Delivery(key, lane.endpoint, item.body, ghost, copy.ref, item.attempt, facts))
+        def unit(tx: Tx) -> list[Claimed | BaseException]:
+            look = heads.Looks(tx)
+            found: list[Claimed | BaseException] = []
+            for lane, probe in asked:
+                try:
+                    found.append(heads.claim(self.core, look, lane, probe=probe))
+                except Exception as e:  # one row that nobody can read must not hold up the others
+                    if isinstance(e, AWAY):
+                        raise
+                    found.append(e)
+            return found
 
-    def _pass_over(self, tx: Tx, lane: queue.Lane, item: "_Job | queue.Item | None") -> bool:
+        return await self.core.store.read(unit)
+
+    def _pass_over(self, tx: Tx, lane: queue.Lane, item: Claimed) -> bool:
         if item is None:
             if queue.head(tx, lane) is not None:
                 return True
@@ -251,7 +235,7 @@ class Outbox:
         if item.withdrawn and item.act not in queue.AFTER:
             self._note(tx, item, "cancelled", "consent-withdrawn")
             return queue.settle(tx, item, "cancelled", "consent-withdrawn", self.core.now())
-        if _ghost(tx, item) is None:
+        if heads.ghost(tx, item) is None:
             return self._end(tx, item, "no-ghost")
         if lane.network not in self.core.adapters:
             queue.postpone(tx, item, self.core.now() + 3600, "its adapter is switched off", tried=False)
@@ -265,7 +249,7 @@ class Outbox:
         queue.postpone(tx, item, now + 0.2, "waits for what it refers to", tried=False)
         return False
 
-    def _apply(self, tx: Tx, job: _Job) -> bool:
+    def _apply(self, tx: Tx, job: Job) -> bool:
         """A local effect and `sent` in one transaction."""
         sink = self.core.adapters[job.item.lane.network]
         try:
@@ -279,21 +263,19 @@ class Outbox:
     def _mark(
         self,
         tx: Tx,
-        job: _Job,
+        job: Job,
         outcome: Sent | Retry | Rejected,
         *,
         probe: bool = False,
         lost: Collection[Ref] = (),
     ) -> bool:
         item, now = job.item, self.core.now()
-        counted = self.core.metrics.deliveries.labels
         if not isinstance(outcome, Retry):
             downtime.better(self.core, tx, item, probe=probe)
         if isinstance(outcome, Sent):
             acts.settle_copy(tx, item.copy, outcome.ref, outcome.detail)
             self._note(tx, item, "sent", outcome.note)
-            counted(item.lane.network, "sent").inc()
-            self.core.metrics.latency.labels(item.lane.network).observe(max(0.0, now - item.queued_at))
+            self._count(job, now)
             return queue.settle(tx, item, "sent", outcome.note, now)
         if isinstance(outcome, Rejected):
             for follower in lost:
@@ -309,8 +291,33 @@ class Outbox:
         self._note(tx, item, "retry", outcome.why)
         queue.postpone(tx, item, due, outcome.why, tried=True)
         tx.on_commit(lambda: seam("outbox.postponed"))
-        counted(item.lane.network, "retry").inc()
+        self.core.metrics.deliveries.labels(item.lane.network, "retry").inc()
         return False
+
+    async def _mark_all(self, sent: "Sequence[tuple[Job, Sent]]") -> Sequence[bool | BaseException]:
+        """As `_mark` does what was simply sent."""
+        items, notes = [job.item for job, _ in sent], [outcome.note for _, outcome in sent]
+
+        def unit(tx: Tx) -> Sequence[bool | Lost]:
+            now = self.core.now()
+            more = queue.settle_all(tx, items, "sent", notes, now)
+            mine = [(j, o) for (j, o), m in zip(sent, more, strict=True) if not isinstance(m, Lost)]
+            told = [
+                (j.copy.origin, j.item.lane.actor, j.copy.network, j.item.lane.endpoint, j.copy.ref, o.note)
+                for j, o in mine
+            ]
+            if told:
+                ledger.write_all(tx, now, "sent", told)
+            for job, _ in mine:
+                self._count(job, now)
+            return more
+
+        return await self.core.store.write(unit)
+
+    def _count(self, job: Job, now: float) -> None:
+        network = job.item.lane.network
+        self.core.metrics.deliveries.labels(network, "sent").inc()
+        self.core.metrics.latency.labels(network).observe(max(0.0, now - job.item.queued_at))
 
     def _end(self, tx: Tx, item: queue.Item, why: str) -> bool:
         """Given up for good; whether there is another."""
@@ -338,8 +345,3 @@ class Outbox:
         if lane.endpoint == LOCAL:
             return Gate(self._gates, LOCAL, PARALLEL)
         return Gate(self._gates, lane.host, PER_HOST)
-
-
-def _ghost(tx: Tx, item: queue.Item) -> Ghost | None:
-    """The ghost that speaks; for a farewell also one that is gone, after a move the one that was handed over."""
-    return heirs.last_ghost(tx, item.lane.actor, item.lane.network)

@@ -29,7 +29,7 @@ from bridged.model import (
     Tally,
     Vote,
 )
-from bridged.store import acts, follows, heirs, identity, ledger, persons, pins, polls, queue
+from bridged.store import acts, follows, heirs, identity, ledger, persons, pins, polls, queue, queued
 from bridged.store.engine import Tx
 from bridged.store.signals import EARS
 from bridged.words import body_of, people_in, posts_in
@@ -124,7 +124,7 @@ def _reached(tx: Tx, activity: Activity, network: str) -> list[str]:
     if about is None:
         return []
     ids = acts.copy_ids(about, network)
-    endpoints = queue.reached(tx, ids)
+    endpoints = queued.reached(tx, ids)
     if isinstance(activity.act, Delete):
         queue.cancel(tx, ids, "taken back before it was sent")
     return endpoints

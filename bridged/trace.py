@@ -7,7 +7,7 @@ from typing import Any
 from bridged.core import Core
 from bridged.logs import plain
 from bridged.model import Account, Block, Copy, Follow, Post, Ref
-from bridged.store import acts, identity, ledger, queue
+from bridged.store import acts, identity, ledger, queued
 from bridged.store.engine import Tx
 
 STEPS = 500
@@ -196,7 +196,7 @@ def _there(core: Core, tx: Tx, origin: Ref, network: str) -> There | None:
     copies = acts.copies_of(tx, origin, network)
     if not copies:
         return None
-    rows = queue.deliveries(tx, acts.copy_ids(origin, network))
+    rows = queued.deliveries(tx, acts.copy_ids(origin, network))
     return There(network, [_copy(core, c) for c in copies], [Delivery(**row) for row in rows])
 
 

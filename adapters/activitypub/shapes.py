@@ -6,6 +6,7 @@ Nothing here raises: what does not fit is as if it were absent.
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -102,11 +103,19 @@ def language(source: Object) -> str:
 
 def types(source: Object) -> frozenset[str]:
     """The short names of an object's types."""
+    named: Any = source.get("type")
+    return _kept_types(named) if isinstance(named, str) and len(named) <= MAX_ID else _types(named)
+
+
+def _types(named: Any) -> frozenset[str]:
     return frozenset(
         item.removeprefix("as:").removeprefix("https://www.w3.org/ns/activitystreams#")
-        for item in many(source.get("type"))
+        for item in many(named)
         if isinstance(item, str)
     )
+
+
+_kept_types = lru_cache(maxsize=256)(_types)
 
 
 def is_activity(source: Object) -> bool:
@@ -221,6 +230,10 @@ _USUAL = re.compile(r"(https?)://([a-z0-9-]+(?:\.[a-z0-9-]+)*)(?::([1-9][0-9]{0,
 
 def origin(url: str) -> str:
     """`host[:port]` of an http(s) URL, lower case, default port left out; "" for anything else."""
+    return (_kept_origin if len(url) <= MAX_ID else _origin)(url)
+
+
+def _origin(url: str) -> str:
     if (usual := _USUAL.fullmatch(url)) and url.isprintable():
         scheme, host, port = usual.groups()
         if port is None or int(port) == _PORTS[scheme]:
@@ -239,6 +252,9 @@ def origin(url: str) -> str:
         return ""
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return host if port in (None, _PORTS[parts.scheme]) else f"{host}:{port}"
+
+
+_kept_origin = lru_cache(maxsize=2048)(_origin)
 
 
 def same_origin(*urls: str) -> bool:

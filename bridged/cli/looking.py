@@ -15,7 +15,7 @@ from bridged.config import Settings
 from bridged.core import Core
 from bridged.daemon import opened
 from bridged.logs import plain
-from bridged.store import acts, dead, hosts, identity, inboxes, ledger, processes, queue
+from bridged.store import acts, dead, hosts, identity, inboxes, ledger, processes, queued
 from bridged.store.engine import Tx
 
 HOUR = 3600.0
@@ -57,7 +57,7 @@ def _status(core: Core, tx: Tx) -> dict[str, Any]:
     members: Counter[tuple[str, str]] = Counter()
     for (network, state, _), count in counted.items():
         members[network, state] += count
-    depths = queue.depth(tx)
+    depths = queued.depth(tx)
     waiting, since = inboxes.backlog(tx, now)
     hour: defaultdict[str, dict[str, int]] = defaultdict(dict)
     for (step, reason), count in sorted(ledger.tally(tx, now - HOUR).items()):

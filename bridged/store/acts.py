@@ -10,6 +10,7 @@ from sqlalchemy import Select, and_, case, exists, func, select, update
 from bridged import model
 from bridged.adapter import Part
 from bridged.model import Act, Activity, Copy, Ref
+from bridged.prepared import Prepared
 from bridged.store.engine import Tx
 from bridged.store.schema import acts, copies, said
 from bridged.store.sql import detail_in, detail_out, insert_new, pack, prepared, the
@@ -78,7 +79,7 @@ def _known(row: Any) -> Known:
 
 
 _act = prepared(select(acts).where(acts.c.network == the("network"), acts.c.id == the("id")), "network id")
-_that_act = update(acts).where(acts.c.network == the("network"), acts.c.id == the("id"))
+_that_act = Prepared(update(acts).where(acts.c.network == the("network"), acts.c.id == the("id")))
 
 
 def find(tx: Tx, ref: Ref) -> Known | None:
@@ -229,7 +230,7 @@ _copy_at = prepared(
     "network ref",
 )
 _copy_row = prepared(select(copies).where(copies.c.id == the("id")), "id")
-_add_copy = copies.insert()
+_add_copy = Prepared(copies.insert().returning(copies.c.id))
 
 
 def copies_of(tx: Tx, origin: Ref, network: str) -> tuple[Copy, ...]:
@@ -295,7 +296,7 @@ def add_copy(tx: Tx, part: Part, network: str, actor: Ref, act: str, at: float) 
         "detail": detail_out(detail),
         "at": at,
     }
-    return int(tx.execute(_add_copy, values).inserted_primary_key[0]), True
+    return int(tx.execute(_add_copy, values).scalar_one()), True
 
 
 def settle_copy(tx: Tx, copy_id: int, ref: Ref | None, detail: Mapping[str, str]) -> None:

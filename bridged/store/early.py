@@ -12,9 +12,12 @@ from sqlalchemy import delete, select
 from bridged.model import Act, Activity, Delete, Edit, Post, Ref
 from bridged.store.engine import Tx
 from bridged.store.schema import acts
-from bridged.store.sql import insert_new, pack, upsert
+from bridged.store.sql import insert_new, pack, prepared, the, upsert
 
 _edits = msgspec.json.Decoder(Edit)
+_at = prepared(
+    select(acts.c.at, acts.c.body).where(acts.c.network == the("network"), acts.c.id == the("id")), "network id"
+)
 
 
 def forestall(tx: Tx, ref: Ref, actor: Ref, at: float) -> None:
@@ -24,8 +27,7 @@ def forestall(tx: Tx, ref: Ref, actor: Ref, at: float) -> None:
 
 
 def forestalled(tx: Tx, ref: Ref, actor: Ref) -> bool:
-    mine = (acts.c.network == ref.network, acts.c.id == _name("early", ref, actor))
-    return tx.execute(select(acts.c.id).where(*mine)).first() is not None
+    return _at(tx, ref.network, _name("early", ref, actor)).first() is not None
 
 
 def edit(tx: Tx, activity: Activity) -> None:
@@ -48,9 +50,7 @@ def newest(tx: Tx, activity: Activity) -> Activity:
 
 
 def _edit(tx: Tx, ref: Ref, actor: Ref) -> Activity | None:
-    row = tx.execute(
-        select(acts).where(acts.c.network == ref.network, acts.c.id == _name("edited", ref, actor))
-    ).first()
+    row = _at(tx, ref.network, _name("edited", ref, actor)).first()
     return None if row is None else Activity(ref, actor, row.at, Post(_edits.decode(row.body).body))
 
 

@@ -27,6 +27,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from bridged.adapter import Busy
+from bridged.prepared import Prepared
 from bridged.store.signals import Signals
 from bridged.store.workers import Workers
 
@@ -38,7 +39,7 @@ BATCH = 200
 QUEUE = 5_000
 FLOOD = 100
 """Arrivals in a second from which on what can wait does."""
-READERS = 4
+READERS = 2
 """Threads that read from SQLite."""
 ANSWER = 10.0
 """Seconds that who brings something waits for the word that it is stored."""
@@ -65,6 +66,8 @@ class Tx:
         self.signals: dict[tuple[str, str], None] = {}
 
     def execute(self, statement: Any, parameters: Any = None) -> Any:
+        if isinstance(statement, Prepared):
+            return statement.run(self.conn, parameters)
         return self.conn.execute(statement, parameters)
 
     def on_commit(self, call: Callable[[], None]) -> None:
@@ -93,7 +96,7 @@ def url_of(store: str, data_dir: Path) -> str:
 
 def _sqlite(url: str, begin: str) -> Engine:
     """Transactions are SQLAlchemy's: the driver's own rules would keep reads outside them."""
-    engine = create_engine(url, connect_args={"check_same_thread": False})
+    engine = create_engine(url, connect_args={"check_same_thread": False, "cached_statements": 1000})
     event.listen(engine, "connect", _pragmas)
 
     def start(conn: Connection) -> None:
@@ -130,6 +133,7 @@ class Store:
         self._queue: deque[_Unit[Any]] = deque()
         self._some = asyncio.Event()
         self._since, self._arrivals, self._before = 0.0, 0, 0
+        self._flood_began = 0.0
         self.failing = ""
         """Why the last write came to nothing, "" when it did not."""
         self._writer: asyncio.Task[None] | None = None
@@ -168,7 +172,7 @@ class Store:
         """Runs `unit` on a snapshot; it must not write. Raises what the unit raised, or Busy."""
         try:
             if self._thread:
-                return await self._readers.run(lambda c: unit(Tx(c)))
+                return await self._readers.run(lambda c: unit(_reading(c)))
             async with self._snapshots.connect() as conn:
                 return await conn.run_sync(lambda c: unit(Tx(c, self.process)))
         except AWAY as e:
@@ -221,16 +225,20 @@ class Store:
 
     def _count(self, arrivals: int) -> None:
         now = monotonic()
+        if not self.flood:
+            self._flood_began = now
         if now - self._since > 1.0:
             self._before = self._arrivals if now - self._since < 2.0 else 0
             self._since, self._arrivals = now, 0
         self._arrivals += arrivals
 
     @property
-    def flooded(self) -> bool:
-        """Whether so much arrives, now or in the second before, that what can wait should."""
-        age = monotonic() - self._since
-        return (age < 1.0 and max(self._arrivals, self._before) >= FLOOD) or (age < 2.0 and self._arrivals >= FLOOD)
+    def flood(self) -> float:
+        """For how many seconds so much has arrived, now or in the second before, that what can wait should; or 0."""
+        now = monotonic()
+        age = now - self._since
+        full = (age < 1.0 and max(self._arrivals, self._before) >= FLOOD) or (age < 2.0 and self._arrivals >= FLOOD)
+        return max(now - self._flood_began, 0.001) if full else 0.0
 
     async def migrate(self, folder: Path, table: str, to: str = "head") -> None:
         """Brings the tables of one migrations folder up to date, or up to an older state. Raises Busy."""
@@ -297,6 +305,13 @@ def _postgres(url: str, *, pool_size: int, max_overflow: int) -> "AsyncEngine":
         pool_timeout=PATIENCE,
         connect_args=arguments,
     )
+
+
+def _reading(conn: Connection) -> Tx:
+    """One snapshot for all that is read: a prepared statement begins none of its own accord."""
+    if not conn.in_transaction():
+        conn.begin()
+    return Tx(conn)
 
 
 def _commit_shared(batch: list[_Unit[Any]], store: Store, conn: Connection) -> int:

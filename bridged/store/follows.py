@@ -1,5 +1,6 @@
 """Who follows and blocks whom, across networks. Both ends are accounts at home, never ghosts."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -9,6 +10,8 @@ from bridged.model import Ref
 from bridged.store.engine import Tx
 from bridged.store.schema import blocks, follows, lists
 from bridged.store.sql import prepared, the, upsert
+
+_ALL = 1 << 62
 
 State = Literal["asked", "live"]
 
@@ -54,20 +57,24 @@ def forget(tx: Tx, account: Ref) -> None:
     tx.execute(delete(follows).where(follows.c.target_network == account.network, follows.c.target_id == account.id))
 
 
+_followers = prepared(
+    select(follows.c.actor)
+    .where(follows.c.target_network == the("target_network"), follows.c.target_id == the("target"))
+    .where(follows.c.network == the("network"), follows.c.state == "live", follows.c.at <= the("by"))
+    .order_by(follows.c.at, follows.c.actor)
+    .limit(the("limit"))
+    .offset(the("offset")),
+    "target_network target network by limit offset",
+)
+
+
 def followers(
     tx: Tx, target: Ref, network: str, limit: int | None = None, offset: int = 0, by: float | None = None
 ) -> list[Ref]:
     """Accounts of `network` that follow `target`, oldest first; with `by`, only those that did at that time."""
-    query = (
-        select(follows.c.actor)
-        .where(follows.c.target_network == target.network, follows.c.target_id == target.id)
-        .where(follows.c.network == network, follows.c.state == "live")
-        .order_by(follows.c.at, follows.c.actor)
-        .offset(offset)
-    )
-    if by is not None:
-        query = query.where(follows.c.at <= by)
-    return [Ref(network, r.actor) for r in tx.execute(query.limit(limit) if limit is not None else query)]
+    end, most = math.inf if by is None else by, _ALL if limit is None else limit
+    rows = _followers(tx, target.network, target.id, network, end, most, offset)
+    return [Ref(network, r.actor) for r in rows]
 
 
 def asking(tx: Tx, target: Ref, network: str) -> list[Ref]:

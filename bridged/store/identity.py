@@ -11,7 +11,7 @@ from sqlalchemy import Select, Table, delete, func, select, update
 from bridged.model import Account, Ghost, Ref
 from bridged.store.engine import Tx
 from bridged.store.schema import accounts, former_handles, ghosts, members, pages
-from bridged.store.sql import insert_new, pack, prepared, the, upsert
+from bridged.store.sql import insert_new, pack, prepared, the, those, upsert
 
 _account = msgspec.json.Decoder(Account)
 Standing = Literal["in", "out"]
@@ -63,6 +63,9 @@ def at_page(tx: Tx, url: str) -> Ref | None:
 
 
 _body_of = prepared(select(accounts.c.body).where(_is(accounts, the("network"), the("id"))), "network id")
+_bodies_of = prepared(
+    select(accounts.c.body).where(accounts.c.network == the("network"), accounts.c.id.in_(those("ids"))), "network ids"
+)
 _fetched_at = prepared(select(accounts.c.fetched_at).where(_is(accounts, the("network"), the("id"))), "network id")
 _refuses = prepared(select(accounts.c.refuses).where(_is(accounts, the("network"), the("id"))), "network id")
 _state_of = prepared(select(members.c.state).where(_is(members, the("network"), the("id"))), "network id")
@@ -102,11 +105,7 @@ def accounts_of(tx: Tx, refs: Sequence[Ref]) -> list[Account]:
     found: list[Account] = []
     for start in range(0, len(refs), 500):
         page = refs[start : start + 500]
-        rows = tx.execute(
-            select(accounts.c.body).where(
-                accounts.c.network == page[0].network, accounts.c.id.in_([r.id for r in page])
-            )
-        )
+        rows = _bodies_of(tx, page[0].network, [r.id for r in page])
         found += [_account.decode(r.body) for r in rows]
     return found
 

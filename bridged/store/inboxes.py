@@ -8,20 +8,23 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, func, or_, select, update
+from sqlalchemy import func, or_, select, update
 
 from bridged.adapter import Envelope
 from bridged.model import Ref
+from bridged.prepared import Prepared
 from bridged.store.engine import Lost, Tx
 from bridged.store.schema import cursors, inbox, said
-from bridged.store.sql import insert_new, prepared, the, upsert
+from bridged.store.sql import insert_new, prepared, the, those, upsert
 
 CLAIMS = 0x6272_6468
 """The advisory lock of whoever claims (PostgreSQL): two must not take rows of one signer at a time."""
 
-_KNOWN = select(inbox.c.native_id).where(
-    inbox.c.network == bindparam("of"), inbox.c.native_id.in_(bindparam("ids", expanding=True))
+_known = prepared(
+    select(inbox.c.native_id).where(inbox.c.network == the("network"), inbox.c.native_id.in_(those("ids"))),
+    "network ids",
 )
+_add = Prepared(inbox.insert())
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +53,20 @@ def _row(envelope: Envelope, due_at: float = 0.0) -> dict[str, Any]:
     }
 
 
-def add_all(tx: Tx, envelopes: Sequence[Envelope]) -> int:
-    """Stores those that are not known; says how many these are."""
+def add_all(tx: Tx, envelopes: Sequence[Envelope]) -> list[bool]:
+    """Stores those that are not known; says which these are."""
     if len(envelopes) == 1:
-        return int(add(tx, envelopes[0]))
+        return [add(tx, envelopes[0])]
     given: dict[tuple[str, str], Envelope] = {}
     for envelope in envelopes:
         given.setdefault((envelope.network, envelope.id), envelope)
     for network in {network for network, _ in given}:
         ids = [envelope_id for of, envelope_id in given if of == network]
-        for known in tx.execute(_KNOWN, {"of": network, "ids": ids}).scalars():
+        for known in _known(tx, network, ids).scalars():
             del given[network, known]
     if given:
-        tx.execute(inbox.insert(), [_row(envelope) for envelope in given.values()])
-    return len(given)
+        tx.execute(_add, [_row(envelope) for envelope in given.values()])
+    return [given.get((envelope.network, envelope.id)) is envelope for envelope in envelopes]
 
 
 def waiting(tx: Tx, network: str, native_id: str) -> bytes | None:
@@ -80,19 +83,26 @@ def amend(tx: Tx, network: str, native_id: str, body: bytes) -> None:
     tx.execute(update(inbox).where(inbox.c.network == network, inbox.c.native_id == native_id).values(body=body))
 
 
+# in the order of numbers, whose index tells what is due: sorting all that waits would cost more the more waits
+_of_others = (
+    select(inbox)
+    .where(inbox.c.state == said("new"), inbox.c.due_at + 0 <= the("now"), inbox.c.signer.not_in(those("sated")))
+    .order_by(inbox.c.id)
+    .limit(the("limit"))
+)
+_due = prepared(_of_others, "now sated limit")
+_due_here = prepared(_of_others.with_for_update(skip_locked=True), "now sated limit")  # a claim waits for nobody
+
+
 def claim(tx: Tx, now: float, limit: int, busy: Collection[int], sated: Collection[str] = ()) -> list[Row]:
     """Rows to decide on now, oldest first, for this process: without those already in hand (`busy`), and those of
     `sated` signers (their ids). Run by `Store.claim`."""
-    # in the order of numbers, whose index tells what is due: sorting all that waits would cost more the more waits
-    query = select(inbox).where(inbox.c.state == said("new"), inbox.c.due_at + 0 <= now)
+    due = _due
     if tx.process:
         tx.execute(select(func.pg_advisory_xact_lock(CLAIMS)))
         taken = tx.execute(select(inbox.c.signer).where(inbox.c.owner != tx.process).distinct())
-        sated = {*sated, *taken.scalars()}
-        query = query.with_for_update(skip_locked=True)  # a claim waits for nobody
-    if sated:
-        query = query.where(inbox.c.signer.not_in(list(sated)))
-    rows = tx.execute(query.order_by(inbox.c.id).limit(limit + len(busy)))
+        sated, due = {*sated, *taken.scalars()}, _due_here
+    rows = due(tx, now, list(sated), limit + len(busy))
     found = [
         Row(
             r.id,
@@ -119,8 +129,9 @@ def later(tx: Tx, row_id: int, due_at: float) -> None:
     tx.execute(update(inbox).where(inbox.c.id == row_id).values(attempt=inbox.c.attempt + 1))
 
 
-_that_row = update(inbox).where(inbox.c.id == the("row"))
-_my_row = _that_row.where(inbox.c.owner == the("process"))
+_a_row = update(inbox).where(inbox.c.id == the("row"))
+_that_row = Prepared(_a_row)
+_my_row = Prepared(_a_row.where(inbox.c.owner == the("process")))
 
 
 def _change(tx: Tx, row_id: int, **values: Any) -> None:

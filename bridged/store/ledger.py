@@ -1,15 +1,17 @@
 """The ledger: one row for everything that was heard of a bridged account, decided, lost, sent or given up."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import func, select
 
 from bridged.model import Ref
+from bridged.prepared import Prepared
 from bridged.store.engine import Tx
 from bridged.store.schema import ledger
 from bridged.store.sql import clean
 
-_INSERT = ledger.insert()
+_INSERT = Prepared(ledger.insert())
 
 
 def write(
@@ -25,8 +27,12 @@ def write(
     reason: str = "",
 ) -> None:
     """`step` is heard, carried, copied, lost, dropped, sent, retry, dead or cancelled."""
-    tx.execute(
-        _INSERT,
+    write_all(tx, now, step, [(origin, actor, to, endpoint, ref, reason)])
+
+
+def write_all(tx: Tx, now: float, step: str, told: Sequence[tuple[Ref, Ref | None, str, str, Ref | None, str]]) -> None:
+    """As `write` for many: (origin, actor, to, endpoint, ref, reason) of each."""
+    rows = [
         {
             "at": now,
             "step": step,
@@ -37,8 +43,10 @@ def write(
             "endpoint": endpoint,
             "ref": ref.id if ref else "",
             "reason": clean(reason[:500]),
-        },
-    )
+        }
+        for origin, actor, to, endpoint, ref, reason in told
+    ]
+    tx.execute(_INSERT, rows)
 
 
 def about(tx: Tx, origin: Ref, limit: int = 500) -> list[dict[str, Any]]:

@@ -8,22 +8,23 @@ Where several processes share the database, a lane belongs to the one that claim
 the lane is empty. Whoever changes a lane must still own it, else `Lost` is raised: it was thought dead meanwhile.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
-from sqlalchemy import Select, bindparam, func, or_, select, union_all, update
+from sqlalchemy import Select, func, or_, select, union_all, update
 
 from bridged.breaker import Trouble
 from bridged.model import Ref
+from bridged.prepared import Prepared
 from bridged.store import hosts, identity
 from bridged.store.engine import Lost, Tx
-from bridged.store.schema import copies, lanes, outbox, said
+from bridged.store.schema import copies, lanes, outbox
 from bridged.store.schema import hosts as _hosts
 from bridged.store.schema import reached as gone_by
-from bridged.store.sql import clean, insert_all_new, prepared, the
+from bridged.store.sql import clean, insert_all_new, prepared, the, those
 
 PAGE = 500
 """Lanes that one statement is about."""
@@ -67,7 +68,7 @@ _lanes_of = prepared(
         lanes.c.network == the("network"),
         lanes.c.actor_network == the("actor_network"),
         lanes.c.actor_id == the("actor_id"),
-        lanes.c.endpoint.in_(bindparam("the_endpoints", expanding=True)),
+        lanes.c.endpoint.in_(those("endpoints")),
     ),
     "network actor_network actor_id endpoints",
 )
@@ -78,8 +79,8 @@ _queued = prepared(
     ),
     "copy",
 )
-_add = outbox.insert()
-_wake = update(lanes).where(lanes.c.id == the("lane"), lanes.c.due_at.is_(None))
+_add = Prepared(outbox.insert())
+_wake = Prepared(update(lanes).where(lanes.c.id == the("lane"), lanes.c.due_at.is_(None)))
 _ready = prepared(
     select(outbox, *hosts.COLUMNS)
     .join(_hosts, _hosts.c.host == the("host"), isouter=True)
@@ -89,11 +90,13 @@ _ready = prepared(
     "host lane",
 )
 _more = prepared(select(outbox.c.id).where(outbox.c.lane == the("lane"), outbox.c.state == "ready").limit(1), "lane")
-_settle = prepared(
+_with_more = prepared(
+    select(outbox.c.lane).where(outbox.c.lane.in_(those("lanes")), outbox.c.state == "ready").distinct(), "lanes"
+)
+_settling = Prepared(
     update(outbox)
     .where(outbox.c.id == the("id"))
-    .values(state=the("state"), reason=the("reason"), attempt=the("attempt"), ended_at=the("now")),
-    "id state reason attempt now",
+    .values(state=the("state"), reason=the("reason"), attempt=the("attempt"), ended_at=the("now"))
 )
 
 
@@ -158,19 +161,24 @@ def host_of(endpoint: str) -> str:
         return endpoint
 
 
+_owned_here = or_(lanes.c.owner.is_(None), lanes.c.owner == the("process"))
+_of_others = (
+    select(lanes)
+    .where(lanes.c.due_at <= the("now"), lanes.c.host.not_in(those("full")), lanes.c.actor_id.not_in(those("sated")))
+    .order_by(lanes.c.due_at)
+    .limit(the("limit"))
+)
+_due = prepared(_of_others, "now full sated limit")
+_due_here = prepared(_of_others.where(_owned_here).with_for_update(skip_locked=True), "now full sated limit process")
+
+
 def claim(
     tx: Tx, now: float, limit: int, busy: Collection[int], full: Collection[str] = (), sated: Collection[Ref] = ()
 ) -> list[Lane]:
     """Lanes whose head may be tried now, for this process: without those already in hand (`busy`), those to `full`
     hosts, and those of `sated` actors. Run by `Store.claim`."""
-    query = select(lanes).where(lanes.c.due_at <= now)
-    if full:
-        query = query.where(lanes.c.host.not_in(list(full)))
-    for actor in sated:
-        query = query.where(or_(lanes.c.actor_id != actor.id, lanes.c.actor_network != actor.network))
-    if tx.process:
-        query = query.where(or_(lanes.c.owner.is_(None), lanes.c.owner == tx.process)).with_for_update(skip_locked=True)
-    rows = tx.execute(query.order_by(lanes.c.due_at).limit(limit + len(busy))).all()
+    of = (now, list(full), [actor.id for actor in sated], limit + len(busy))
+    rows = _due_here(tx, *of, tx.process) if tx.process else _due(tx, *of)
     found = [
         Lane(r.id, r.network, r.endpoint, r.host, Ref(r.actor_network, r.actor_id)) for r in rows if r.id not in busy
     ]
@@ -189,24 +197,31 @@ def clock_jumped(tx: Tx, by: float) -> None:
 
 def next_due(tx: Tx) -> float | None:
     """When a lane that is not in another process's hands may next be tried."""
-    return _next_of(tx, tx.process).scalar() if tx.process else tx.execute(_next).scalar()
+    return (_next_here(tx, tx.process) if tx.process else _next(tx)).scalar()
 
 
-_next = select(func.min(lanes.c.due_at))
-_next_of = prepared(_next.where(or_(lanes.c.owner.is_(None), lanes.c.owner == the("process"))), "process")
+_next = prepared(select(func.min(lanes.c.due_at)), "")
+_next_here = prepared(select(func.min(lanes.c.due_at)).where(_owned_here), "process")
 
 
-_that_lane = update(lanes).where(lanes.c.id == the("lane"))
-_my_lane = _that_lane.where(lanes.c.owner == the("process"))
+_a_lane = update(lanes).where(lanes.c.id == the("lane"))
+_that_lane = Prepared(_a_lane)
+_mine = prepared(
+    select(lanes.c.id).where(lanes.c.owner == the("process"), lanes.c.id.in_(those("lanes"))).with_for_update(),
+    "process lanes",
+)
+_LOST = "the lane to {} belongs to another process by now"
+_my_lane = Prepared(_a_lane.where(lanes.c.owner == the("process")))
 
 
 def _change(tx: Tx, lane: Lane, **values: Any) -> None:
     mine = {"the_process": tx.process} if tx.process else {}
     if tx.execute(_my_lane if mine else _that_lane, {"the_lane": lane.id, **mine, **values}).rowcount != 1:
-        raise Lost(f"the lane to {lane.endpoint} belongs to another process by now")
+        raise Lost(_LOST.format(lane.endpoint))
 
 
-def head(tx: Tx, lane: Lane) -> Item | None:
+def head(tx: Tx, lane: Lane, gone: Callable[[Ref], bool] | None = None) -> Item | None:
+    """`gone` says whether an account is `withdrawn`, where that is asked for many lanes at once."""
     row = _ready(tx, lane.host, lane.id).first()
     if row is None:
         return None
@@ -220,7 +235,7 @@ def head(tx: Tx, lane: Lane) -> Item | None:
         row.after_until,
         row.attempt,
         row.queued_at,
-        withdrawn(tx, lane.actor),
+        gone(lane.actor) if gone else withdrawn(tx, lane.actor),
         hosts.joined(row),
     )
 
@@ -263,12 +278,31 @@ def begin(tx: Tx, item: Item) -> None:
 def settle(tx: Tx, item: Item, state: str, reason: str, now: float) -> bool:
     """The head is sent, dead or cancelled. Whether there is another, to be tried at once: if not, the lane is no longer
     this process's. Raises Lost."""
-    _settle(tx, item.id, state, clean(reason), item.attempt + 1, now)
+    ended = {"the_id": item.id, "the_state": state, "the_reason": clean(reason), "the_now": now}
+    tx.execute(_settling, {**ended, "the_attempt": item.attempt + 1})
     if _more(tx, item.lane.id).first() is None:
         _change(tx, item.lane, due_at=None, owner=None)
         return False
     _change(tx, item.lane, due_at=now)
     return True
+
+
+def settle_all(tx: Tx, items: Sequence[Item], state: str, reasons: Sequence[str], now: float) -> list[bool | Lost]:
+    """As `settle` for each of many, in few statements: `Lost` is said, not raised."""
+    ids = [item.lane.id for item in items]
+    mine = set(_mine(tx, tx.process, ids).scalars()) if tx.process else set(ids)
+    ended = [
+        {"the_id": i.id, "the_state": state, "the_reason": clean(r), "the_attempt": i.attempt + 1, "the_now": now}
+        for i, r in zip(items, reasons, strict=True)
+        if i.lane.id in mine
+    ]
+    if ended:
+        tx.execute(_settling, ended)
+    more = set(_with_more(tx, list(mine)).scalars())
+    for lanes_, values in ((more, {"due_at": now}), (mine - more, {"due_at": None, "owner": None})):
+        if lanes_:
+            tx.execute(_that_lane, [{"the_lane": lane, **values} for lane in lanes_])
+    return [i.lane.id in more if i.lane.id in mine else Lost(_LOST.format(i.lane.endpoint)) for i in items]
 
 
 def postpone(tx: Tx, item: Item, due_at: float, reason: str, tried: bool) -> None:
@@ -293,76 +327,3 @@ def cancel(tx: Tx, copy_ids: Collection[int] | Select[Any], reason: str) -> int:
         .where(outbox.c.copy.in_(copy_ids), outbox.c.state == "ready", outbox.c.attempt == 0)
         .values(state="cancelled", reason=reason)
     ).rowcount
-
-
-def reached(tx: Tx, copy_ids: Collection[int] | Select[Any]) -> list[str]:
-    """Every endpoint these copies were ever queued for, dead ones left out."""
-    queued = (
-        select(lanes.c.endpoint)
-        .join(outbox, outbox.c.lane == lanes.c.id)
-        .where(outbox.c.copy.in_(copy_ids), outbox.c.state != "dead")
-    )
-    return sorted(r.endpoint for r in tx.execute(queued.union(_before(copy_ids))))
-
-
-def _before(copy_ids: Collection[int] | Select[Any]) -> Select[Any]:
-    """Endpoints of deliveries that are kept no longer."""
-    return (
-        select(lanes.c.endpoint)
-        .join(gone_by, gone_by.c.lane == lanes.c.id)
-        .where(gone_by.c.copy.in_(copy_ids))
-        .distinct()
-    )
-
-
-def deliveries(tx: Tx, copy_ids: Collection[int] | Select[Any]) -> list[dict[str, Any]]:
-    """For `bridged trace`: endpoint, state, attempts and last reason of each delivery of these copies. Of old ones
-    nothing is kept but the endpoint: they come first, without an act."""
-    rows = tx.execute(
-        select(lanes.c.endpoint, lanes.c.due_at, outbox)
-        .join(outbox, outbox.c.lane == lanes.c.id)
-        .where(outbox.c.copy.in_(copy_ids))
-        .order_by(outbox.c.id)
-    )
-    old = {"act": "", "state": "sent", "attempts": 0, "reason": "", "next_try": None}
-    return [{"endpoint": r.endpoint, **old} for r in tx.execute(_before(copy_ids))] + [
-        {
-            "endpoint": r.endpoint,
-            "act": r.act,
-            "state": r.state,
-            "attempts": r.attempt,
-            "reason": r.reason,
-            "next_try": r.due_at if r.state == "ready" else None,
-        }
-        for r in rows
-    ]
-
-
-def of_actor(tx: Tx, actor: Ref, since: float) -> tuple[int, int, str]:
-    """What one account has to be delivered: how many wait, how many queued `since` failed for good, and the
-    commonest reason of those."""
-    mine = (
-        select(outbox.c.state, outbox.c.reason, outbox.c.queued_at)
-        .join(lanes, lanes.c.id == outbox.c.lane)
-        .where(lanes.c.actor_network == actor.network, lanes.c.actor_id == actor.id)
-        .subquery()
-    )
-    waiting = tx.execute(select(func.count()).select_from(mine).where(mine.c.state == "ready")).scalar()
-    failed = tx.execute(
-        select(mine.c.reason, func.count().label("count"))
-        .where(mine.c.state == "dead", mine.c.queued_at >= since)
-        .group_by(mine.c.reason)
-        .order_by(func.count().desc(), mine.c.reason)
-    ).all()
-    return waiting, sum(r.count for r in failed), failed[0].reason if failed else ""
-
-
-def depth(tx: Tx) -> dict[str, tuple[int, float]]:
-    """Network -> (rows waiting, when the oldest was queued)."""
-    rows = tx.execute(
-        select(lanes.c.network, func.count(), func.min(outbox.c.queued_at))
-        .join(outbox, outbox.c.lane == lanes.c.id)
-        .where(outbox.c.state == said("ready"))
-        .group_by(lanes.c.network)
-    )
-    return {r[0]: (r[1], r[2]) for r in rows}

@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import BindParameter, Executable, Table, bindparam
 
 from bridged.model import NOTHING
+from bridged.prepared import Prepared
 from bridged.store.engine import Tx
 
 
@@ -31,19 +32,25 @@ def the(name: str) -> BindParameter[Any]:
     return bindparam(f"the_{name}")
 
 
+def those(name: str) -> BindParameter[Any]:
+    """As `the`, for a list."""
+    return bindparam(f"the_{name}", expanding=True)
+
+
 def prepared(statement: Executable, names: str) -> Callable[..., Any]:
     """Runs a statement that is put together once, with (tx, *values): a value for each of `names`, in their order."""
     keys = [f"the_{name}" for name in names.split()]
+    whole = Prepared(statement)
 
     def run(tx: Tx, *values: Any) -> Any:
-        return tx.execute(statement, dict(zip(keys, values, strict=True)))
+        return whole.run(tx.conn, dict(zip(keys, values, strict=True)))
 
     return run
 
 
 @cache
 def _insert_new(dialect: str, table: Table) -> Any:
-    return _insert(dialect, table).on_conflict_do_nothing()
+    return Prepared(_insert(dialect, table).on_conflict_do_nothing())
 
 
 @cache
@@ -51,7 +58,7 @@ def _upsert(dialect: str, table: Table, columns: frozenset[str]) -> Any:
     keys = [c.name for c in table.primary_key]
     statement = _insert(dialect, table)
     changes = {name: statement.excluded[name] for name in sorted(columns.difference(keys))}
-    return statement.on_conflict_do_update(index_elements=keys, set_=changes)
+    return Prepared(statement.on_conflict_do_update(index_elements=keys, set_=changes))
 
 
 def insert(tx: Tx, table: Table) -> Any:
@@ -66,7 +73,7 @@ def insert_new(tx: Tx, table: Table, **values: Any) -> bool:
 
 def insert_all_new(tx: Tx, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """Inserts those rows of which none of the same key exists."""
-    tx.execute(_insert_new(tx.conn.dialect.name, table), rows)
+    tx.execute(_insert_new(tx.conn.dialect.name, table), list(rows))
 
 
 def upsert(tx: Tx, table: Table, **values: Any) -> None:

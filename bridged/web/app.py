@@ -77,7 +77,9 @@ def _without_clashes(sets: Iterable[tuple[str, Iterable[web.RouteDef]]]) -> list
 async def _outermost(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Client and scheme as they are behind the proxies; failures answered and logged, one line each."""
     core = request.app[CORE]
-    request = request.clone(remote=client_ip(request), scheme=scheme(request))
+    client, said = client_ip(request), scheme(request)
+    if client != request.remote or said != request.scheme:
+        request = request.clone(remote=client, scheme=said)
     started = time.monotonic()
 
     def facts(status: int) -> dict[str, object]:

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from bridged.adapter import Busy
 from bridged.core import Core
-from bridged.store import hosts, inboxes, pruning, queue, settings
+from bridged.store import hosts, inboxes, pruning, queued, settings
 from bridged.store.engine import Tx
 from bridged.web.clients import from_inside
 
@@ -55,7 +55,7 @@ async def refresh(core: Core) -> None:
     """Brings what the metrics say about the queues up to date. Raises Busy."""
     now, metrics = core.now(), core.metrics
     depths, (waiting, _), down, size = await core.store.read(
-        lambda tx: (queue.depth(tx), inboxes.backlog(tx, now), hosts.count_shut(tx, now), pruning.size(tx))
+        lambda tx: (queued.depth(tx), inboxes.backlog(tx, now), hosts.count_shut(tx, now), pruning.size(tx))
     )
     for network in {*core.adapters, *depths}:
         depth, since = depths.get(network, (0, now))

@@ -98,6 +98,9 @@ class Exchange(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.data += data
+        if self.data.startswith(b"\x16"):  # TLS, which is tried first for WebFinger: nobody speaks it here
+            self.transport.abort()
+            return
         while (end := self.data.find(b"\r\n\r\n")) >= 0:
             head = bytes(self.data[:end]).decode("latin-1")
             fields = {k.lower(): v.strip() for k, _, v in (x.partition(":") for x in head.split("\r\n")[1:])}

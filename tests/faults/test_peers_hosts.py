@@ -11,7 +11,7 @@ from bridged.adapter import EgressFailed, Rejected, Retry
 from bridged.breaker import THRESHOLD
 from bridged.outbox import PER_HOST, TURN
 from bridged.retry import GIVE_UP
-from bridged.store import follows, hosts, queue
+from bridged.store import follows, hosts, queued
 
 from .kit.outside import Outside
 
@@ -80,7 +80,7 @@ async def test_answer_that_is_a_refusal_opens_a_host_as_well(outside: Outside) -
     outside.down("down.test", Rejected("HTTP 403"))
     await outside.pass_time(60)
     assert await outside.bridge.read(lambda tx: hosts.of(tx, "down.test")) is None
-    assert await outside.bridge.read(queue.depth) == {}
+    assert await outside.bridge.read(queued.depth) == {}
 
 
 async def test_one_bad_inbox_does_not_hold_up_its_host(outside: Outside) -> None:

@@ -9,22 +9,20 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from adapters.nostr.event import DELETION, VANISH, Event, address, is_ephemeral, to_json
+from adapters.nostr.event import DELETION, VANISH, Event, address, is_ephemeral
 from adapters.nostr.relay import search
-from adapters.nostr.relay.storage import State, expires, sweep, tag_keys
-from adapters.nostr.relay.tables import deleted, events, key, tags, vanished
-from bridged.api import Tx
+from adapters.nostr.relay.storage import INSERT_EVENTS, INSERT_TAGS, State, event_row, sweep, tag_rows
+from adapters.nostr.relay.tables import deleted, events, key, vanished
+from bridged.api import Prepared, Tx
 
 # built once: putting a statement together costs more than SQLite takes to run it
-_HELD: Final = sa.select(events.c.id).where(events.c.id.in_(sa.bindparam("ids", expanding=True)))
-_VANISHED: Final = sa.select(vanished.c.pubkey, vanished.c.until).where(
-    vanished.c.pubkey.in_(sa.bindparam("keys", expanding=True))
+_HELD: Final = Prepared(sa.select(events.c.id).where(events.c.id.in_(sa.bindparam("ids", expanding=True))))
+_VANISHED: Final = Prepared(
+    sa.select(vanished.c.pubkey, vanished.c.until).where(vanished.c.pubkey.in_(sa.bindparam("keys", expanding=True)))
 )
 _DELETED: Final = sa.select(deleted.c.pubkey, deleted.c.target, deleted.c.until).where(
     sa.tuple_(deleted.c.pubkey, deleted.c.target).in_(sa.bindparam("targets", expanding=True))
 )
-_INSERT_EVENTS: Final = sa.insert(events)
-_INSERT_TAGS: Final = sa.insert(tags)
 
 
 def is_plain(event: Event) -> bool:
@@ -61,26 +59,10 @@ def store(tx: Tx, several: Sequence[Event], now: float) -> list[Event]:
     if not new:
         return []
     tx.execute(
-        _INSERT_EVENTS,
-        [
-            {
-                "id": event.id,
-                "pubkey": event.pubkey,
-                "kind": event.kind,
-                "created_at": event.created_at,
-                "address": None,
-                "expires": expires(event),
-                "body": to_json(event),
-            }
-            for event in new
-        ],
+        INSERT_EVENTS,
+        [event_row(event, None) for event in new],
     )
-    rows = [
-        {"key": each, "kind": event.kind, "created_at": event.created_at, "event_id": event.id}
-        for event in new
-        for each in tag_keys(event)
-    ]
-    if rows:
-        tx.execute(_INSERT_TAGS, rows)
+    if rows := [row for event in new for row in tag_rows(event)]:
+        tx.execute(INSERT_TAGS, rows)
     search.index(tx, *new)
     return new

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from adapters.nostr import plan
 from adapters.nostr.event import Event, parse_event, tag_values
 from adapters.nostr.relay.tables import events, texts, words
+from bridged.api import Prepared
 
 WINDOW: Final = 5_000
 MAX_SEARCHES: Final = 2
@@ -36,10 +37,10 @@ _WORD: Final = regex.compile(rf"[{_UNSPACED}]|[[\w\p{{M}}]--[{_UNSPACED}]]+", re
 _EXTENSION: Final = regex.compile(r"[a-z_]+:(?!//)\S+")
 
 
-_INSERT_TEXTS: Final = sa.insert(texts)
-_INSERT_WORDS: Final = sa.insert(words)
-_NUMBERS: Final = sa.select(texts.c.event_id, texts.c.seq).where(
-    texts.c.event_id.in_(sa.bindparam("ids", expanding=True))
+_INSERT_TEXTS: Final = Prepared(sa.insert(texts))
+_INSERT_WORDS: Final = Prepared(sa.insert(words))
+_NUMBERS: Final = Prepared(
+    sa.select(texts.c.event_id, texts.c.seq).where(texts.c.event_id.in_(sa.bindparam("ids", expanding=True)))
 )
 _DELETE_WORDS: Final = sa.delete(words).where(
     words.c.word == sa.bindparam("said"),

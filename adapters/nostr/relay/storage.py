@@ -28,7 +28,7 @@ from adapters.nostr.event import (
 from adapters.nostr.filters import MAX_TIME
 from adapters.nostr.relay import search
 from adapters.nostr.relay.tables import deleted, events, key, strangers, tags, vanished
-from bridged.api import Tx
+from bridged.api import Prepared, Tx
 
 _SWEEP: Final = 100
 """Expired events thrown away at a time."""
@@ -36,6 +36,30 @@ _PAGE: Final = 500
 """Events of one who vanishes thrown away at a time."""
 _LASTING: Final = frozenset({DELETION, VANISH})
 """Kinds that a deletion has no effect on."""
+
+
+INSERT_EVENTS: Final = Prepared(sa.insert(events))
+INSERT_TAGS: Final = Prepared(sa.insert(tags))
+_HELD: Final = Prepared(sa.select(events.c.id).where(events.c.id == sa.bindparam("of")))
+_VANISHED: Final = Prepared(
+    sa.select(vanished.c.until).where(
+        vanished.c.pubkey == sa.bindparam("author"), vanished.c.until >= sa.bindparam("at")
+    )
+)
+_DELETED: Final = Prepared(
+    sa.select(deleted.c.until).where(
+        deleted.c.pubkey == sa.bindparam("author"),
+        deleted.c.target.in_(sa.bindparam("targets", expanding=True)),
+        deleted.c.until >= sa.bindparam("at"),
+    )
+)
+_BODY_AT: Final = Prepared(sa.select(events.c.body).where(events.c.address == sa.bindparam("place")))
+_AT: Final = Prepared(sa.select(events.c.id).where(events.c.address == sa.bindparam("place")))
+_EXPIRED: Final = Prepared(sa.select(events.c.id).where(events.c.expires <= sa.bindparam("now")).limit(_SWEEP))
+_FORGET: Final = [
+    Prepared(sa.delete(column.table).where(column.in_(sa.bindparam("ids", expanding=True))))
+    for column in (strangers.c.event_id, tags.c.event_id, events.c.id)
+]
 
 
 class State(Enum):
@@ -49,24 +73,17 @@ class State(Enum):
 
 def state(tx: Tx, event: Event) -> State:
     """Whether the event is held, was deleted, or is older than the version held of its address."""
-    if tx.execute(sa.select(events.c.id).where(events.c.id == event.id)).first():
+    if tx.execute(_HELD, {"of": event.id}).first():
         return State.HELD
-    gone = (vanished.c.pubkey == event.pubkey) & (vanished.c.until >= event.created_at)
-    if tx.execute(sa.select(vanished.c.until).where(gone)).first():
+    if tx.execute(_VANISHED, {"author": event.pubkey, "at": event.created_at}).first():
         return State.DELETED
     place = address(event)
     targets = [key("id", event.id), *([key("address", place)] if place is not None else ())]
-    if (
-        event.kind not in _LASTING
-        and tx.execute(
-            sa.select(deleted.c.until).where(
-                deleted.c.pubkey == event.pubkey, deleted.c.target.in_(targets), deleted.c.until >= event.created_at
-            )
-        ).first()
-    ):
+    barred = {"author": event.pubkey, "at": event.created_at, "targets": targets}
+    if event.kind not in _LASTING and tx.execute(_DELETED, barred).first():
         return State.DELETED
     if place is not None:
-        row = tx.execute(sa.select(events.c.body).where(events.c.address == key("address", place))).first()
+        row = tx.execute(_BODY_AT, {"place": key("address", place)}).first()
         if row and not supersedes(event, parse_event(bytes(row[0]))):
             return State.OLDER
     return State.NEW
@@ -83,24 +100,10 @@ def store(tx: Tx, event: Event, now: float) -> bool:
     place = address(event)
     spot = None if place is None else key("address", place)
     if spot is not None:
-        forget(tx, tx.execute(sa.select(events.c.id).where(events.c.address == spot)).scalars().all())
-    tx.execute(
-        sa.insert(events).values(
-            id=event.id,
-            pubkey=event.pubkey,
-            kind=event.kind,
-            created_at=event.created_at,
-            address=spot,
-            expires=expires(event),
-            body=to_json(event),
-        )
-    )
-    keys = tag_keys(event)
-    if keys:
-        tx.execute(
-            sa.insert(tags),
-            [{"key": each, "kind": event.kind, "created_at": event.created_at, "event_id": event.id} for each in keys],
-        )
+        forget(tx, tx.execute(_AT, {"place": spot}).scalars().all())
+    tx.execute(INSERT_EVENTS, event_row(event, spot))
+    if rows := tag_rows(event):
+        tx.execute(INSERT_TAGS, rows)
     search.index(tx, event)
     if event.kind == DELETION:
         _delete(tx, event)
@@ -109,18 +112,33 @@ def store(tx: Tx, event: Event, now: float) -> bool:
     return True
 
 
-def tag_keys(event: Event) -> list[bytes]:
-    """What the event's single-letter tags are found by."""
-    return sorted({key(tag[0], tag[1]) for tag in event.tags if len(tag) > 1 and len(tag[0]) == 1 and tag[0].isascii()})
+def event_row(event: Event, spot: bytes | None) -> dict[str, object]:
+    """What INSERT_EVENTS is told; `spot` is the key of the event's address."""
+    return {
+        "id": event.id,
+        "pubkey": event.pubkey,
+        "kind": event.kind,
+        "created_at": event.created_at,
+        "address": spot,
+        "expires": expires(event),
+        "body": to_json(event),
+    }
+
+
+def tag_rows(event: Event) -> list[dict[str, object]]:
+    """What INSERT_TAGS is told: what the event's single-letter tags are found by."""
+    keys = {key(tag[0], tag[1]) for tag in event.tags if len(tag) > 1 and len(tag[0]) == 1 and tag[0].isascii()}
+    return [
+        {"key": each, "kind": event.kind, "created_at": event.created_at, "event_id": event.id} for each in sorted(keys)
+    ]
 
 
 def forget(tx: Tx, event_ids: Sequence[str]) -> None:
     """Throw events away, with all that is kept about them."""
     if event_ids:
         search.forget(tx, event_ids)
-        tx.execute(sa.delete(strangers).where(strangers.c.event_id.in_(event_ids)))
-        tx.execute(sa.delete(tags).where(tags.c.event_id.in_(event_ids)))
-        tx.execute(sa.delete(events).where(events.c.id.in_(event_ids)))
+        for each in _FORGET:
+            tx.execute(each, {"ids": list(event_ids)})
 
 
 def expires(event: Event) -> int | None:
@@ -195,5 +213,4 @@ def _vanish(tx: Tx, event: Event) -> None:
 
 def sweep(tx: Tx, now: float) -> None:
     """Throws some of what has expired away."""
-    expired = sa.select(events.c.id).where(events.c.expires <= int(now)).limit(_SWEEP)
-    forget(tx, tx.execute(expired).scalars().all())
+    forget(tx, tx.execute(_EXPIRED, {"now": int(now)}).scalars().all())

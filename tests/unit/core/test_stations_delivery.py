@@ -6,7 +6,7 @@ import pytest
 
 from bridged.adapter import Rejected, Retry
 from bridged.retry import GIVE_UP
-from bridged.store import queue
+from bridged.store import queued
 from bridged.testing import FakeNetwork, Harness
 
 
@@ -198,7 +198,7 @@ async def test_crash_at_a_seam_loses_and_doubles_nothing(
     attempts = [t.id for where, t in blue.sent if where == "inbox:bob" and t.kind == "Post"]
     assert len(attempts) - len(set(attempts)) <= (1 if name == "outbox.delivered" else 0)
     assert len({t.text for t in blue.received("Post", "inbox:bob")}) == len(blue.received("Post", "inbox:bob"))
-    assert await bridge.read(queue.depth) == {}
+    assert await bridge.read(queued.depth) == {}
 
 
 async def test_taking_back_is_not_stopped_by_an_adapter_that_was_switched_off(

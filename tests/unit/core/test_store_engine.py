@@ -202,22 +202,22 @@ async def test_values_that_the_database_does_not_take_are_no_reason_to_wait(stor
 async def test_flood_is_told_while_it_lasts_and_a_moment_longer(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr(engine, "monotonic", lambda: now)
-    assert not store.flooded
+    assert not store.flood
     await store.write(lambda tx: None, first=engine.FLOOD - 1)
-    assert not store.flooded, "fewer"
+    assert not store.flood, "fewer"
     await store.write(lambda tx: None)
-    assert not store.flooded, "what the bridge does by itself is no arrival"
+    assert not store.flood, "what the bridge does by itself is no arrival"
     await store.write(lambda tx: None, first=1)
-    assert store.flooded
+    assert store.flood
     now += 1.5
-    assert store.flooded
+    assert store.flood
     await store.write(lambda tx: None, first=1)
-    assert store.flooded, "the second before was full"
+    assert store.flood, "the second before was full"
     now += 1.5
     await store.write(lambda tx: None, first=1)
-    assert not store.flooded
+    assert not store.flood
     now += 10
-    assert not store.flooded
+    assert not store.flood
 
 
 async def test_listener_that_fails_stops_neither_the_writer_nor_other_listeners(store: Store) -> None:

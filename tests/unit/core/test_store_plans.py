@@ -1,15 +1,17 @@
 """What a post costs must not grow with what is stored: no statement reads a whole table that grows."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
-from sqlalchemy import Engine, event
+from sqlalchemy import Connection, Engine, event
 
-from bridged.store import acts, ledger, looks, queue
+from bridged.prepared import Prepared
+from bridged.store import acts, ledger, looks, queued
 from bridged.store.engine import Tx
 from bridged.testing import Harness
 from bridged.web import health
@@ -32,9 +34,16 @@ def _watched() -> Iterator[dict[str, Any]]:
     def note(_conn: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool) -> None:
         seen.setdefault(statement, parameters[0] if many else parameters)
 
+    def put_together(self: Prepared, conn: Connection, given: Mapping[str, Any]) -> Any:
+        plain = put(self, conn, given)
+        seen.setdefault(plain.sql, plain.values(given))
+        return plain
+
+    put = Prepared._put_together
     event.listen(Engine, "before_cursor_execute", note)
     try:
-        yield seen
+        with mock.patch.object(Prepared, "_put_together", put_together):
+            yield seen
     finally:
         event.remove(Engine, "before_cursor_execute", note)
 
@@ -43,7 +52,7 @@ def _plans(tx: Tx, seen: dict[str, Any]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for statement, parameters in seen.items():
         if statement.split()[0] in ("SELECT", "UPDATE", "DELETE", "INSERT"):
-            rows = tx.conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            rows = tx.conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", tuple(parameters))
             found[statement] = [row[3] for row in rows]
     return found
 
@@ -67,7 +76,7 @@ async def test_no_statement_reads_a_whole_table(town: Town) -> None:
         await bridge.core.ears.refresh(bridge.core.adapters)
         await bridge.read(lambda tx: ledger.tally(tx, bridge.clock() - 3600))
         await bridge.read(lambda tx: acts.latest(tx, "Report", 10))
-        await bridge.read(lambda tx: queue.of_actor(tx, town.fedi[0], 0.0))
+        await bridge.read(lambda tx: queued.of_actor(tx, town.fedi[0], 0.0))
         await bridge.read(lambda tx: looks.due(tx, ["nostr"], bridge.clock(), 10))
     plans = await bridge.read(lambda tx: _plans(tx, seen))
     assert len(posts) > 40

@@ -8,7 +8,7 @@ import pytest
 
 from bridged.adapter import Envelope, Part
 from bridged.model import Account, Activity, Delete, Ghost, Post, PostBody, React, Ref, Span, Text
-from bridged.store import acts, early, follows, identity, inboxes, ledger, queue, schema
+from bridged.store import acts, early, follows, identity, inboxes, ledger, queue, queued, schema
 from bridged.store import settings as kept
 from bridged.store.engine import Store, Tx, url_of
 from bridged.store.upgrade import CORE
@@ -168,7 +168,7 @@ async def test_lane_gives_its_oldest_first_and_rests_when_empty(run: Run) -> Non
         assert await run(lambda tx, i=item: queue.settle(tx, i, "sent", "", 1.0)) is more
     assert await run(lambda tx: queue.head(tx, lane)) is None
     assert await run(queue.next_due) is None
-    assert await run(queue.depth) == {}
+    assert await run(queued.depth) == {}
 
 
 async def test_same_copy_goes_into_a_lane_once(run: Run) -> None:
@@ -194,8 +194,8 @@ async def test_only_what_was_never_tried_is_cancelled(run: Run) -> None:
     await run(lambda tx: queue.postpone(tx, item, 9.0, "", tried=True))
     assert await run(lambda tx: queue.cancel(tx, copies, "taken back")) == 1
     assert await run(lambda tx: queue.cancel(tx, [], "nothing")) == 0
-    assert await run(lambda tx: queue.reached(tx, copies)) == ["hub"]
-    states = [d["state"] for d in await run(lambda tx: queue.deliveries(tx, copies))]
+    assert await run(lambda tx: queued.reached(tx, copies)) == ["hub"]
+    states = [d["state"] for d in await run(lambda tx: queued.deliveries(tx, copies))]
     assert states == ["ready", "cancelled"]
 
 
@@ -331,5 +331,5 @@ async def test_copy_with_more_versions_than_a_statement_takes_is_still_withdrawn
 
     await run(many)
     of = acts.copy_ids(Ref("red", "p1"), "blue")
-    assert await run(lambda tx: (queue.reached(tx, of), queue.cancel(tx, of, "taken back"))) == ([], 0)
+    assert await run(lambda tx: (queued.reached(tx, of), queue.cancel(tx, of, "taken back"))) == ([], 0)
     assert [c.version for c in await run(lambda tx: acts.copies_of(tx, Ref("red", "p1"), "blue"))] == [33_999]

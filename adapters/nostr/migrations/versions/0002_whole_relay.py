@@ -4,11 +4,14 @@ Revision ID: 0002
 Revises: 0001
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
 from adapters.nostr.event import parse_event
 from adapters.nostr.relay import search
+from bridged.api import Prepared
 
 revision = "0002"
 down_revision = "0001"
@@ -51,6 +54,16 @@ def upgrade() -> None:
     _index_words()
 
 
+class _Bound:
+    """A connection that takes prepared statements as well."""
+
+    def __init__(self, bind: sa.Connection) -> None:
+        self._bind = bind
+
+    def execute(self, statement: Prepared, parameters: Any = None) -> Any:
+        return statement.run(self._bind, parameters)
+
+
 def _index_words() -> None:
     """Of the events held already."""
     bind = op.get_bind()
@@ -60,7 +73,7 @@ def _index_words() -> None:
         page = sa.select(events.c.id, events.c.body).where(events.c.id > last).order_by(events.c.id).limit(_PAGE)
         rows = bind.execute(page).all()
         for _, body in rows:
-            search.index(bind, parse_event(bytes(body)))
+            search.index(_Bound(bind), parse_event(bytes(body)))
         if len(rows) < _PAGE:
             break
         last = rows[-1][0]
