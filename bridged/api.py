@@ -29,6 +29,7 @@ from bridged.adapter import (
     Tx,
     Unreachable,
     View,
+    retry_after,
 )
 from bridged.model import (
     HOME,
@@ -179,6 +180,7 @@ __all__ = [
     "overlay",
     "paragraphs",
     "pieces",
+    "retry_after",
     "rewrite",
     "slice",
     "trim",

@@ -16,7 +16,6 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import aiohttp
@@ -25,7 +24,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus, WebSocketException
 from yarl import URL
 
-from bridged.adapter import EgressFailed, EgressRefused, Response, Sign
+from bridged.adapter import EgressFailed, EgressRefused, Response, Sign, retry_after
 from bridged.guard import (
     HTTP_SCHEMES,
     WEBSOCKET_SCHEMES,
@@ -362,16 +361,6 @@ def _failures(host: str) -> Generator[None]:
         raise Failed("connect", host) from None
     except (aiohttp.ClientError, WebSocketException):
         raise Failed("protocol", host) from None
-
-
-def retry_after(value: str, now: float) -> float | None:
-    """Seconds from `now` (Unix time) that a Retry-After header asks for (RFC 9110 §10.2.3), never below 0."""
-    if value.isascii() and value.isdigit():
-        return float(value[:9])
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
-    except (ValueError, OverflowError):
-        return None
 
 
 def _default_tls() -> ssl.SSLContext:

@@ -1,14 +1,11 @@
 """Handing one activity to one inbox."""
 
 import asyncio
-from email.utils import parsedate_to_datetime
 
 from adapters.activitypub.shapes import AS2_TYPE
 from adapters.activitypub.signer import Signer
-from bridged.api import Delivery, Host, Rejected, Response, Retry, Sent
+from bridged.api import Delivery, Host, Rejected, Response, Retry, Sent, retry_after
 
-MAX_WAIT = 86400.0
-"""Longest Retry-After honoured, in seconds."""
 _LATER = frozenset({408, 425, 429})
 _GONE = frozenset({404, 410})
 
@@ -42,14 +39,3 @@ def _failure(response: Response, now: float) -> Retry | Rejected:
     if response.status >= 500 or response.status in _LATER:
         return Retry(why, retry_after(response.headers.get("retry-after", ""), now))
     return Rejected(why, gone=response.status in _GONE)
-
-
-def retry_after(value: str, now: float) -> float | None:
-    """Seconds that a Retry-After header asks for, in either form (RFC 9110 §10.2.3), at most a day."""
-    value = value.strip()
-    if value.isascii() and value.isdigit():
-        return min(float(value[:9]), MAX_WAIT)
-    try:
-        return min(max(0.0, parsedate_to_datetime(value).timestamp() - now), MAX_WAIT)
-    except (ValueError, TypeError, OverflowError):
-        return None

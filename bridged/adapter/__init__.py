@@ -23,6 +23,7 @@ from bridged.adapter.errors import (
     Rejected,
     Retry,
     Unreachable,
+    retry_after,
 )
 from bridged.adapter.values import (
     LOCAL,
@@ -69,4 +70,5 @@ __all__ = [
     "Tx",
     "Unreachable",
     "View",
+    "retry_after",
 ]

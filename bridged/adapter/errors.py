@@ -1,5 +1,10 @@
 """How decoding, look-ups and deliveries fail: typed, so that each gets what is due to it."""
 
+from email.utils import parsedate_to_datetime
+
+_DAY = 86400.0
+"""Longest Retry-After honoured, in seconds."""
+
 
 class Malformed(Exception):
     """The bytes are not what their network's rules ask for; `reason` is a short snake_case word, counted."""
@@ -43,3 +48,15 @@ class Busy(Exception):
     def __init__(self, why: str, after: float = 5.0) -> None:
         super().__init__(why)
         self.why, self.after = why, after
+
+
+def retry_after(value: str, now: float) -> float | None:
+    """Seconds from `now` (Unix time) that a Retry-After header asks for, in either form (RFC 9110 §10.2.3): from 0 to a
+    day. None when it asks for nothing."""
+    value = value.strip()
+    if value.isascii() and value.isdigit():
+        return min(float(value[:9]), _DAY)
+    try:
+        return min(max(0.0, parsedate_to_datetime(value).timestamp() - now), _DAY)
+    except (ValueError, TypeError, OverflowError):
+        return None

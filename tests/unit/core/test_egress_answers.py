@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from bridged.adapter import EgressFailed, EgressRefused, Http
-from bridged.egress import CONNECTIONS_PER_HOST, Egress, Failed, Refused, retry_after
+from bridged.adapter import EgressFailed, EgressRefused, Http, retry_after
+from bridged.egress import CONNECTIONS_PER_HOST, Egress, Failed, Refused
 from tests.unit.core.egress_servers import GOOD, Bench, Names, Site, answer, authority, bench_up, redirect
 
 MIB = 1 << 20
@@ -270,7 +270,7 @@ async def test_a_call_given_up_leaves_nothing_behind(bench: Bench) -> None:
         ("soon", None),
         ("1e9", None),
         ("٣", None),
-        ("9" * 5000, 999_999_999.0),
+        ("9" * 5000, 86_400.0),
         ("Thu, 01 Jan 1970 00:02:00 GMT", 60.0),
         ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0),
     ],
