@@ -27,7 +27,10 @@ from bridged.adapter.errors import (
 )
 from bridged.adapter.values import (
     LOCAL,
+    Blob,
+    BlobLimit,
     Capabilities,
+    Card,
     Delivery,
     Envelope,
     Finding,
@@ -38,14 +41,18 @@ from bridged.adapter.values import (
     Sent,
     Site,
     There,
+    Use,
     View,
 )
 
 __all__ = [
     "API_VERSION",
     "LOCAL",
+    "Blob",
+    "BlobLimit",
     "Busy",
     "Capabilities",
+    "Card",
     "Delivery",
     "EgressFailed",
     "EgressRefused",
@@ -69,6 +76,7 @@ __all__ = [
     "There",
     "Tx",
     "Unreachable",
+    "Use",
     "View",
     "retry_after",
 ]

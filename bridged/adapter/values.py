@@ -23,6 +23,40 @@ class Envelope:
     received_at: float
 
 
+Use = Literal["image", "avatar", "banner", "thumb", "video"]
+"""What a file is for: a picture or film of a post, a profile's pictures, a still in place of a page or film."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlobLimit:
+    """What a file may be there: at most `bytes`, `side` pixels on its longer side (0: any), of one of `types`."""
+
+    bytes: int
+    types: frozenset[str]
+    side: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """A file that we own, as it is served: `Host.blob` opens it. Width and height in pixels, 0 where not known."""
+
+    sha256: bytes
+    mime: str
+    size: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What a linked page says of itself. `thumb` is an address, for `View.blobs`, or ""."""
+
+    url: str
+    title: str
+    description: str = ""
+    thumb: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """What a network can say, as data.
@@ -34,6 +68,8 @@ class Capabilities:
     edits     whether an Edit changes what was said (else encode turns it into delete and repost, or says no).
     discreet  acts that only those concerned see there. Where such an act would be public, the bridge's bot says it
               without a word of who did it
+    blobs     files must be ours to be shown there, and how big they may be by use (a use that is missing is not taken);
+              None: files are shown from where they are
     """
 
     acts: frozenset[str]
@@ -43,6 +79,7 @@ class Capabilities:
     edits: bool = True
     consent: Literal["open", "opt-in"] = "opt-in"
     discreet: frozenset[str] = frozenset()
+    blobs: Mapping[Use, BlobLimit] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +116,14 @@ def _nothing() -> Mapping[str, There | Ref]:
     return {}
 
 
+def _no_blobs() -> Mapping[str, Blob | None]:
+    return {}
+
+
+def _no_cards() -> Mapping[str, Card | None]:
+    return {}
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """All an encoder may look at, for one activity and one network.
@@ -101,6 +146,10 @@ class View:
                 Delete takes back; for Vote and Tally the poll's Post
     not_before  what replaces something said earlier, and is told by its date, must be dated no earlier: the database
                 was restored, and may not know the last thing said
+    blobs       where `Capabilities.blobs` asks for it: address of a file -> the file as we keep it, within the limits,
+                or None where it is not to be had: then it is a link, and a loss. Of a Post or Edit its media, their
+                previews, its `image` and the thumbs of cards; of a Profile its avatar and banner
+    cards       likewise: the first link of a post without media -> what its page says of itself, or None
     """
 
     at: float
@@ -118,6 +167,8 @@ class View:
     links: Mapping[str, There | Ref] = field(default_factory=_nothing)
     subject: Activity | None = None
     not_before: float = 0.0
+    blobs: Mapping[str, Blob | None] = field(default_factory=_no_blobs)
+    cards: Mapping[str, Card | None] = field(default_factory=_no_cards)
 
 
 @dataclass(frozen=True, slots=True)
