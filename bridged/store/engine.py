@@ -386,11 +386,8 @@ def _settle(unit: _Unit[Any], error: BaseException | None, signals: Signals) -> 
 
 def _operational(error: BaseException) -> bool:
     """Whether it is the database that fails, and not what was asked of it."""
-    return isinstance(error, (DBAPIError, sqlite3.Error)) and type(error).__name__ in (
-        "OperationalError",
-        "InterfaceError",
-        "InternalError",
-    )
+    ours = ("OperationalError", "InterfaceError", "InternalError")
+    return isinstance(error, (DBAPIError, sqlite3.Error)) and type(error).__name__ in ours
 
 
 def _values_at_fault(error: BaseException) -> bool:
