@@ -1,0 +1,1 @@
+"""The AT Protocol adapter."""
