@@ -1,0 +1,260 @@
+"""The identities of our ghosts: made, told to the PLC directory, changed and ended.
+
+Keys are derived from whom the ghost stands for. The first operation is signed and stored before it leaves, so that a
+mint that is repeated gives the same DID, and what was sent can be sent again.
+
+A new identity is told to the directory within `mint`, in one bounded call, and not as a delivery: a DID that the
+directory does not know yet is refused by every relay, so the ghost must not exist before the directory has it. When
+the call fails, what needed the ghost is tried again later, as with any account that cannot be looked at. The embedded
+directory takes it in the transaction that stores it. Later changes are rows that `run` hands in, however long that
+takes: until then the old state holds, which is no reason to hold back posts.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import msgspec
+import orjson
+
+from adapters.atproto import handles, ours, plc
+from adapters.atproto.cid import Cid
+from adapters.atproto.constraints import refuse_unfit
+from adapters.atproto.crypto import SigningKey
+from adapters.atproto.directory import Directory
+from adapters.atproto.documents import document_of
+from adapters.atproto.ours import Identity
+from adapters.atproto.plc import Operation, State
+from bridged.api import (
+    Account,
+    EgressRefused,
+    Ghost,
+    Host,
+    Malformed,
+    Ref,
+    Rejected,
+    Retry,
+    Tx,
+    Unreachable,
+    retry_after,
+)
+
+CHANGED: Final = "atproto.plc"
+"""Signalled when an operation waits to be handed in."""
+EVERY: Final = 60.0
+"""Seconds after which what waits is tried again."""
+_RATE_AFTER: Final = 3600.0
+_JUDGED: Final = (400, 409)
+"""What a directory answers when it has looked at an operation and will not have it, or not so soon."""
+_FAILURES: Final = 3
+"""Failures in one round after which the directory is left alone for a while."""
+_SIGNING, _ROTATION = "atproto-signing", "atproto-rotation"
+
+
+class Identities:
+    """directory  the address of a PLC directory, or the embedded one    operator  a did:key that outranks our own,
+    kept by the operator; "" for none    web  new identities are did:web, for which no directory is needed
+    """
+
+    def __init__(self, host: Host, directory: str | Directory, *, operator: str = "", web: bool = False) -> None:
+        self._host, self._directory, self._operator, self._web = host, directory, operator, web
+        self._not_before: dict[str, float] = {}
+
+    def signing_key(self, owner: Ref, generation: int = 0) -> SigningKey:
+        """The key that signs what the ghost of `owner` says: `Ghost.keyed` and its generation."""
+        return SigningKey(self._host.keys.derive(_SIGNING, owner, generation))
+
+    def rotation_keys(self, owner: Ref, own: str = "") -> tuple[str, ...]:
+        """Who may change the ghost's identity, the most powerful first: its owner's `own` key, the operator's, ours."""
+        ours_ = self._rotation_key(owner).public.did_key()
+        return tuple(dict.fromkeys(key for key in (own, self._operator, ours_) if key))
+
+    async def mint(self, account: Account, taken: Callable[[str], Awaitable[bool]]) -> Ghost:
+        """The ghost's DID, known to the directory, and the handle that it may have now; see `Sink.mint`.
+
+        Raises Unreachable when the directory has not got it.
+        """
+        owner = account.ref
+        handle = await self._free(account, taken)
+        made = await self._host.read(lambda tx: ours.of(tx, owner))
+        if made is None or not made.registered:
+            made = await self._host.write(lambda tx: self._made(tx, owner, handle))
+        if not made.registered:
+            await self._register(made)
+        return Ghost(owner, _ref(made.did), handle)
+
+    def change(self, tx: Tx, did: str, *, handle: str = "", pds: str = "", own: str = "", generation: int = 0) -> bool:
+        """Makes the identity say this, if it says something else; whether it did.
+
+        `own` is a rotation key of the owner's, to stand above all others, `generation` that of the signing key. Nothing
+        changes of a did:web, which says what is true anyway. Raises Malformed for what no directory would take.
+        """
+        identity, last = ours.identity(tx, did), ours.last(tx, did)
+        if identity is None or last is None or last[1].state is None:
+            return False
+        state = last[1].state.changed(
+            handle=handle,
+            pds=pds,
+            rotation_keys=self.rotation_keys(identity.owner, own) if own else (),
+            signing_key=self.signing_key(identity.owner, generation).public.did_key() if generation else "",
+        )
+        if state == last[1].state:
+            return False
+        self._next(tx, identity, last, state)
+        return True
+
+    def end(self, tx: Tx, did: str) -> None:
+        """Ends the identity for good; a did:web ends by being served no longer."""
+        identity, last = ours.identity(tx, did), ours.last(tx, did)
+        if identity is None:
+            return
+        if last is None:
+            ours.drop(tx, did)
+        elif last[1].state is not None:
+            self._next(tx, identity, last, None)
+
+    async def document(self, did: str) -> dict[str, Any] | None:
+        """The document of one of our did:web."""
+        found = await self._host.read(lambda tx: ours.identity(tx, did))
+        if found is None or plc.is_did(did):
+            return None
+        ghost = await self._host.ghost(_ref(did))
+        return document_of(did, self._state(found.owner, ghost[0].handle if ghost else found.handle))
+
+    async def run(self) -> None:
+        """Hands in what waits, in one process of the bridge, until cancelled."""
+        await self._host.alone("plc", self._run)
+
+    async def hand_in_all(self) -> None:
+        """One round of what waits, oldest identity first; what fails is logged and waits on."""
+        failures = 0
+        now = self._host.now()
+        self._not_before = {did: at for did, at in self._not_before.items() if at > now}
+        for did in await self._host.read(ours.waiting):
+            if did in self._not_before:
+                continue
+            try:
+                await self._hand_in(did)
+            except Retry as error:
+                self._host.log.warning("plc_later", did=did, why=error.why)
+                self._not_before[did] = now + (error.after or EVERY)
+                failures += 1
+            except Rejected as error:
+                # Somebody with a stronger key has it otherwise: that is for them to say.
+                self._host.log.error("plc_rejected", did=did, why=error.why)
+                await self._host.write(lambda tx, did=did: ours.give_up(tx, did))
+            if failures >= _FAILURES:
+                return
+
+    async def _run(self) -> None:
+        changed = asyncio.Event()
+        self._host.on(CHANGED, lambda _: changed.set())
+        while True:
+            changed.clear()
+            await self.hand_in_all()
+            try:
+                async with asyncio.timeout(EVERY):
+                    await changed.wait()
+            except TimeoutError:
+                continue
+
+    async def _free(self, account: Account, taken: Callable[[str], Awaitable[bool]]) -> str:
+        domain = self._host.site.handle_domain
+        wanted = [handles.under(domain, label) for label in handles.labels(account)]
+        for handle in wanted:
+            if not await taken(handle):
+                return handle
+        raise Unreachable(f"no handle to be had for {account.ref}")
+
+    async def _register(self, made: Identity) -> None:
+        try:
+            await self._hand_in(made.did)
+        except (Retry, Rejected) as error:
+            raise Unreachable(f"the PLC directory has not got {made.did}: {error.why}") from None
+        if await self._host.read(lambda tx: ours.identity(tx, made.did)) is None:
+            raise Unreachable(f"{made.did} was given up meanwhile for one with another handle")
+
+    def _made(self, tx: Tx, owner: Ref, handle: str) -> Identity:
+        """The identity of this owner, as it was made before; unless no directory has said it got it: then with this
+        handle."""
+        known = ours.of(tx, owner)
+        if known is not None and (known.registered or known.handle == handle):
+            return known
+        if known is not None:
+            ours.drop(tx, known.did)
+        if self._web:
+            return ours.add(tx, f"did:web:{handle}", owner, handle, None)
+        first = plc.sign(self._state(owner, handle), None, self._rotation_key(owner))
+        made = ours.add(tx, first.did, owner, handle, first)
+        if isinstance(self._directory, Directory):
+            self._directory.add(tx, first.did, first)
+            ours.sent(tx, first.did, 0)
+            return Identity(made.did, owner, handle, registered=True)
+        return made
+
+    def _state(self, owner: Ref, handle: str) -> State:
+        return plc.new(
+            signing_key=self.signing_key(owner).public.did_key(),
+            rotation_keys=self.rotation_keys(owner),
+            handle=handle,
+            pds=self._host.site.base_url,
+        )
+
+    def _next(self, tx: Tx, identity: Identity, last: tuple[int, Operation], state: State | None) -> None:
+        operation = plc.sign(state, last[1].cid, self._rotation_key(identity.owner))
+        refuse_unfit(operation)
+        ours.append(tx, identity.did, last[0] + 1, operation)
+        tx.signal(CHANGED)
+
+    async def _hand_in(self, did: str) -> None:
+        """All that waits of one identity, in order. Raises Retry, Rejected."""
+        for number, operation in await self._host.read(lambda tx: ours.unsent(tx, did)):
+            if isinstance(self._directory, Directory):
+                await self._enter(self._directory, did, number, operation)
+            else:
+                await self._post(f"{self._directory.rstrip('/')}/{did}", operation)
+                await self._host.write(lambda tx, number=number: ours.sent(tx, did, number))
+
+    async def _enter(self, directory: Directory, did: str, number: int, operation: Operation) -> None:
+        def unit(tx: Tx) -> None:
+            directory.add(tx, did, operation)
+            ours.sent(tx, did, number)
+
+        try:
+            await self._host.write(unit)
+        except Malformed as bad:
+            if bad.reason == "rate":
+                raise Retry(bad.reason, _RATE_AFTER) from None
+            raise Rejected(bad.reason) from None
+
+    async def _post(self, url: str, operation: Operation) -> None:
+        body = orjson.dumps(dict(operation.fields))
+        try:
+            answer = await self._host.http.post(url, body, headers={"Content-Type": "application/json"})
+            if answer.status in _JUDGED and await self._has(url, operation.cid):
+                return  # it had come through before, and the answer been lost
+        except EgressRefused as refused:
+            raise Retry(refused.why) from None
+        if answer.status == 200:
+            return
+        said = f"status {answer.status}: {answer.body[:200].decode(errors='replace')}"
+        if answer.status in _JUDGED and b"within last" not in answer.body[:200]:
+            raise Rejected(said)
+        after = retry_after(answer.headers.get("retry-after", ""), self._host.now())
+        raise Retry(said, after or (_RATE_AFTER if answer.status in _JUDGED else None))
+
+    async def _has(self, url: str, cid: Cid) -> bool:
+        answer = await self._host.http.get(f"{url}/log/last")
+        if answer.status >= 500:
+            raise Retry(f"status {answer.status}")
+        try:
+            return answer.status == 200 and plc.read(msgspec.json.decode(answer.body)).cid == cid
+        except (Malformed, msgspec.MsgspecError, UnicodeError, RecursionError):
+            return False
+
+    def _rotation_key(self, owner: Ref) -> SigningKey:
+        return SigningKey(self._host.keys.derive(_ROTATION, owner))
+
+
+def _ref(did: str) -> Ref:
+    return Ref("atproto", did)

@@ -1,0 +1,348 @@
+"""Identities of our ghosts: minted, changed and ended."""
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from adapters.atproto import minting, ours, plc
+from adapters.atproto.crypto import SigningKey
+from adapters.atproto.directory import Directory
+from adapters.atproto.identity import Resolver
+from adapters.atproto.minting import Identities
+from adapters.atproto.plc import Entry, Operation, State
+from bridged.api import Account, EgressFailed, EgressRefused, Ghost, Malformed, Ref, Response, Unreachable
+from bridged.testing.fakehost import FakeHost
+from bridged.testing.world import ScriptedHttp
+
+MIGRATIONS = Path(minting.__file__).parent / "migrations"
+PLC = "https://plc.test"
+OPERATOR, OWN = (SigningKey(bytes([n]) * 32).public.did_key() for n in (1, 2))
+OWNER = Ref("activitypub", "https://c.d/users/alice")
+ALICE = Account(OWNER, "alice@c.d")
+HANDLE = "alice-at-c-d.bridge.test"
+
+
+@pytest.fixture
+def host() -> FakeHost:
+    host = FakeHost()
+    host.migrate(MIGRATIONS)
+    return host
+
+
+class Far:
+    """A PLC directory across the network, validating with the rules of `plc`, whose answers can be lost."""
+
+    def __init__(self, host: FakeHost) -> None:
+        assert isinstance(host.http, ScriptedHttp)
+        self.host, self.http = host, host.http
+        self.log: list[Entry] = []
+        self.did = ""
+        self.instead: Response | Exception | None = None
+        """What is answered to the next POST."""
+        self.lost = False
+        """Whether that one is taken all the same."""
+
+    def at(self, did: str) -> None:
+        self.did = did
+        self.http.pages[f"{PLC}/{did}"] = self.post
+
+    def post(self, body: bytes, _: Any) -> Response:
+        instead, self.instead = self.instead, None
+        if instead is None or self.lost:
+            try:
+                operation = plc.read(orjson.loads(body))
+                plc.follow(self.did, self.log, operation, len(self.log))
+            except Malformed as bad:
+                return Response(400, PLC, {}, bad.reason.encode())
+            self.log.append(Entry(operation, len(self.log)))
+            last = orjson.dumps(dict(operation.fields))
+            self.http.pages[f"{PLC}/{self.did}/log/last"] = Response(200, PLC, {}, last)
+        if isinstance(instead, Exception):
+            raise instead
+        return instead or Response(200, PLC, {}, b"OK")
+
+    @property
+    def state(self) -> State | None:
+        return self.log[-1].operation.state
+
+
+async def nobody(_: str) -> bool:
+    return False
+
+
+def taken(*handles: str) -> Any:
+    async def taken(handle: str) -> bool:
+        return handle in handles
+
+    return taken
+
+
+async def stored(host: FakeHost) -> ours.Identity | None:
+    return await host.read(lambda tx: ours.of(tx, OWNER))
+
+
+async def far_minted(host: FakeHost) -> tuple[Identities, Far, Ghost]:
+    """A ghost whose directory is across the network."""
+    identities, far = Identities(host, PLC, operator=OPERATOR), Far(host)
+    with pytest.raises(Unreachable):
+        await identities.mint(ALICE, nobody)
+    made = await stored(host)
+    assert made is not None
+    far.at(made.did)
+    return identities, far, await identities.mint(ALICE, nobody)
+
+
+async def test_mint_embedded_makes_an_identity_that_resolves(host: FakeHost) -> None:
+    directory = Directory(host)
+    identities = Identities(host, directory, operator=OPERATOR)
+    ghost = await identities.mint(ALICE, nobody)
+    assert ghost == Ghost(OWNER, Ref("atproto", ghost.ref.id), HANDLE)
+    state = await host.read(lambda tx: directory.state(tx, ghost.ref.id))
+    assert state is not None
+    assert state.rotation_keys == identities.rotation_keys(OWNER)
+    assert (state.rotation_keys[0], len(state.rotation_keys)) == (OPERATOR, 2)
+
+    async def leads(handle: str) -> str | None:
+        return ghost.ref.id if handle == HANDLE else None
+
+    found = await Resolver(host, directory, "", leads).resolve(ghost.ref.id)
+    assert found is not None
+    assert (found.handle, found.pds) == (HANDLE, "https://bridge.test")
+    assert found.key == identities.signing_key(ghost.keyed, ghost.generation).public
+    assert isinstance(host.http, ScriptedHttp)
+    assert host.http.asked == []
+    assert host.http.posted == []
+
+
+async def test_mint_gives_the_same_ghost_again(host: FakeHost) -> None:
+    identities = Identities(host, Directory(host))
+    ghost = await identities.mint(ALICE, nobody)
+    assert await identities.mint(ALICE, nobody) == ghost
+    assert await Identities(host, Directory(host)).mint(ALICE, nobody) == ghost
+    other = await identities.mint(Account(Ref("nostr", "ab" * 32), "npub1" + "q" * 58), nobody)
+    assert other.ref != ghost.ref
+
+
+async def test_mint_stores_the_genesis_before_any_request_leaves(host: FakeHost) -> None:
+    identities = Identities(host, PLC)
+    with pytest.raises(Unreachable):
+        await identities.mint(ALICE, nobody)
+    made = await stored(host)
+    assert made is not None
+    assert not made.registered
+    far = Far(host)
+    far.at(made.did)
+    ghost = await identities.mint(ALICE, nobody)
+    assert ghost.ref.id == made.did
+    assert len({body for _, body, _ in far.http.posted}) == 1
+    assert far.log[0].operation.did == made.did
+    posted = len(far.http.posted)
+    assert await identities.mint(ALICE, nobody) == ghost
+    assert len(far.http.posted) == posted
+
+
+@pytest.mark.parametrize("answer", [EgressFailed("timeout"), Response(502, PLC, {}, b"")])
+async def test_mint_sends_again_what_came_through_without_an_answer(host: FakeHost, answer: Any) -> None:
+    identities, far = Identities(host, PLC), Far(host)
+    with pytest.raises(Unreachable):
+        await identities.mint(ALICE, nobody)
+    made = await stored(host)
+    assert made is not None
+    far.at(made.did)
+    far.instead, far.lost = answer, True
+    with pytest.raises(Unreachable):
+        await identities.mint(ALICE, nobody)
+    assert len(far.log) == 1
+    assert (await identities.mint(ALICE, nobody)).ref.id == made.did
+    assert len(far.log) == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [Response(400, PLC, {}, b"no"), Response(404, PLC, {}, b""), EgressRefused("address"), EgressFailed("dns")],
+)
+async def test_mint_makes_no_ghost_that_the_directory_has_not_got(host: FakeHost, answer: Any) -> None:
+    identities, far = Identities(host, PLC), Far(host)
+    with pytest.raises(Unreachable):
+        await identities.mint(ALICE, nobody)
+    made = await stored(host)
+    assert made is not None
+    far.at(made.did)
+    far.instead = answer
+    with pytest.raises(Unreachable):
+        await identities.mint(ALICE, nobody)
+    assert (await identities.mint(ALICE, nobody)).ref.id == made.did
+
+
+async def test_mint_chooses_another_handle_when_one_is_taken(host: FakeHost) -> None:
+    identities = Identities(host, Directory(host))
+    ghost = await identities.mint(ALICE, taken(HANDLE))
+    assert ghost.handle.startswith("alice-at-c-d-0y")
+    assert (await identities.mint(ALICE, nobody)).ref == ghost.ref
+    with pytest.raises(Unreachable):
+        await identities.mint(ALICE, taken(HANDLE, ghost.handle))
+
+
+async def test_mint_prefers_the_verified_name(host: FakeHost) -> None:
+    account = Account(Ref("nostr", "ab" * 32), "npub1" + "q" * 58, alias="bob@e.f")
+    assert (await Identities(host, Directory(host)).mint(account, nobody)).handle == "bob-at-e-f.bridge.test"
+
+
+async def test_mint_makes_a_genesis_anew_while_nobody_has_it(host: FakeHost) -> None:
+    identities = Identities(host, PLC)
+    with pytest.raises(Unreachable):
+        await identities.mint(ALICE, nobody)
+    before = await stored(host)
+    with pytest.raises(Unreachable):
+        await identities.mint(ALICE, taken(HANDLE))
+    after = await stored(host)
+    assert before is not None
+    assert after is not None
+    assert before.did != after.did
+    assert after.handle.startswith("alice-at-c-d-0y")
+
+
+async def test_change_is_handed_in_and_done_once(host: FakeHost) -> None:
+    identities, far, ghost = await far_minted(host)
+    did = ghost.ref.id
+    assert not await host.write(lambda tx: identities.change(tx, did, handle=HANDLE))
+    assert await host.write(lambda tx: identities.change(tx, did, handle="b.bridge.test"))
+    assert not await host.write(lambda tx: identities.change(tx, did, handle="b.bridge.test"))
+    assert await host.write(lambda tx: identities.change(tx, did, own=OWN, generation=1, pds="https://new.test"))
+    assert len(far.log) == 1
+    await identities.hand_in_all()
+    assert len(far.log) == 3
+    state = far.state
+    assert state is not None
+    assert state.handle == "b.bridge.test"
+    assert state.rotation_keys == (OWN, *identities.rotation_keys(OWNER))
+    assert state.verification_methods == {"atproto": identities.signing_key(OWNER, 1).public.did_key()}
+    assert state.services[plc.PDS].endpoint == "https://new.test"
+    posted = len(far.http.posted)
+    await identities.hand_in_all()
+    assert len(far.http.posted) == posted
+
+
+async def test_change_waits_until_the_directory_is_back(host: FakeHost) -> None:
+    identities, far, ghost = await far_minted(host)
+    await host.write(lambda tx: identities.change(tx, ghost.ref.id, handle="b.bridge.test"))
+    far.instead = EgressFailed("connect")
+    await identities.hand_in_all()
+    await identities.hand_in_all()  # too soon
+    assert len(far.log) == 1
+    host.at += 61
+    await identities.hand_in_all()
+    assert len(far.log) == 2
+
+
+async def test_change_waits_an_hour_when_there_were_too_many(host: FakeHost) -> None:
+    identities, far, ghost = await far_minted(host)
+    await host.write(lambda tx: identities.change(tx, ghost.ref.id, handle="b.bridge.test"))
+    far.instead = Response(400, PLC, {}, b'{"message":"To many operations within last hour (max 10)"}')
+    await identities.hand_in_all()
+    host.at += 3590
+    await identities.hand_in_all()
+    assert len(far.log) == 1
+    host.at += 11
+    await identities.hand_in_all()
+    assert len(far.log) == 2
+
+
+async def test_change_that_is_refused_is_given_up(host: FakeHost) -> None:
+    identities, far, ghost = await far_minted(host)
+    await host.write(lambda tx: identities.change(tx, ghost.ref.id, handle="b.bridge.test"))
+    far.instead = Response(400, PLC, {}, b"no")
+    await identities.hand_in_all()
+    assert await host.read(ours.waiting) == []
+    assert await host.write(lambda tx: identities.change(tx, ghost.ref.id, handle="b.bridge.test"))
+
+
+async def test_change_embedded_waits_for_the_hour_to_pass(host: FakeHost) -> None:
+    directory = Directory(host)
+    identities = Identities(host, directory)
+    did = (await identities.mint(ALICE, nobody)).ref.id
+
+    def handle(number: int) -> str:
+        return f"a{number}.bridge.test"
+
+    for number in range(12):
+        assert await host.write(lambda tx, number=number: identities.change(tx, did, handle=handle(number)))
+    await identities.hand_in_all()
+    state = await host.read(lambda tx: directory.state(tx, did))
+    assert state is not None
+    assert state.handle == handle(8)
+    host.at += 3601
+    await identities.hand_in_all()
+    state = await host.read(lambda tx: directory.state(tx, did))
+    assert state is not None
+    assert state.handle == handle(11)
+
+
+async def test_end_buries_the_identity(host: FakeHost) -> None:
+    identities, far, ghost = await far_minted(host)
+    for _ in range(2):
+        await host.write(lambda tx: identities.end(tx, ghost.ref.id))
+    await identities.hand_in_all()
+    assert far.state is None
+    assert len(far.log) == 2
+    assert not await host.write(lambda tx: identities.change(tx, ghost.ref.id, handle="b.bridge.test"))
+
+
+async def test_change_and_end_leave_strangers_alone(host: FakeHost) -> None:
+    identities = Identities(host, PLC)
+    stranger = "did:plc:" + "a" * 24
+    assert not await host.write(lambda tx: identities.change(tx, stranger, handle="b.bridge.test"))
+    await host.write(lambda tx: identities.end(tx, stranger))
+    assert await host.read(ours.waiting) == []
+
+
+async def test_run_hands_in_what_is_signalled(host: FakeHost) -> None:
+    identities, far, ghost = await far_minted(host)
+    await host.write(lambda tx: identities.change(tx, ghost.ref.id, handle="b.bridge.test"))
+
+    class Done(Exception):
+        pass
+
+    taken_: list[Operation] = []
+
+    def post(body: bytes, _: Any) -> Response:
+        taken_.append(plc.read(orjson.loads(body)))
+        raise Done
+
+    far.http.pages[f"{PLC}/{ghost.ref.id}"] = post
+    with pytest.raises(Done):
+        await identities.run()
+    assert [operation.state.handle for operation in taken_ if operation.state] == ["b.bridge.test"]
+
+
+async def test_web_identities_are_served_and_need_no_directory(host: FakeHost) -> None:
+    identities = Identities(host, PLC, web=True)
+    ghost = await identities.mint(ALICE, nobody)
+    did = f"did:web:{HANDLE}"
+    assert ghost.ref.id == did
+    renamed = await identities.mint(ALICE, taken(HANDLE))
+    assert (renamed.ref, renamed.handle == HANDLE) == (ghost.ref, False)
+    document = await identities.document(did)
+    assert document is not None
+    assert document["id"] == did
+    assert document["alsoKnownAs"] == [f"at://{HANDLE}"]
+    assert not await host.write(lambda tx: identities.change(tx, did, handle="b.bridge.test"))
+    await host.write(lambda tx: identities.end(tx, did))
+    assert await identities.document(did) is None
+
+
+async def test_web_document_names_the_handle_of_the_day(host: FakeHost) -> None:
+    identities = Identities(host, PLC, web=True)
+    ghost = await identities.mint(ALICE, nobody)
+    host.ghosts[ghost.ref] = Ghost(OWNER, ghost.ref, "new.bridge.test"), ALICE
+    document = await identities.document(ghost.ref.id)
+    assert document is not None
+    assert document["alsoKnownAs"] == ["at://new.bridge.test"]
+
+
+async def test_document_is_none_for_plc_identities(host: FakeHost) -> None:
+    identities = Identities(host, Directory(host))
+    ghost = await identities.mint(ALICE, nobody)
+    assert await identities.document(ghost.ref.id) is None
