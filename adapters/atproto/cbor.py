@@ -64,6 +64,25 @@ def decode(data: bytes, max_size: int = MAX_SIZE) -> Any:
     return _typed(value, MAX_DEPTH) if again == data else drisl.decode(data)
 
 
+def read_plain(data: bytes) -> Any:
+    """What libipld makes of `data`, links being plain bytes: for who writes it again, and compares.
+
+    Raises Malformed: cbor, depth.
+    """
+    if _may_nest(data):
+        return drisl.decode(data)
+    try:
+        return _read(data)
+    except (ValueError, RecursionError) as error:
+        raise Malformed("cbor") from error
+
+
+def write_plain(value: Any) -> bytes:
+    """What libipld makes of a value without looking at it: for values made here, of links and of no other bytes that
+    could be taken for some."""
+    return _write(value)
+
+
 def looks_like_a_link(data: bytes) -> bool:
     """Whether libipld takes bytes for a link."""
     return _write(bytes(data))[0] == _LINK

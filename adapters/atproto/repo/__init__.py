@@ -1,0 +1,1 @@
+"""Repositories: the tree of records, commits, and files of both."""
