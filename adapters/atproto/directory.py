@@ -1,7 +1,8 @@
 """The embedded PLC directory, for localhost and closed networks: takes and refuses what `plc.directory` does.
 
 It is served below `path` of the bridge's own address, so that `<base_url>/plc` stands where others have
-`https://plc.directory`.
+`https://plc.directory`. Resolvers of others drop a path from the address they are given (`@atproto/identity` and
+`@atproto-labs/did-resolver` do): what is about one DID is served from the root as well.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -35,18 +36,25 @@ class Directory:
 
     def __init__(self, host: Host, path: str = "/plc") -> None:
         self._host, self._path = host, path
-        self._hour, self._new = 0, 0
+        self._hour: int = 0
+        self._new: int = 0
 
     def routes(self) -> Iterable[web.RouteDef]:
         return [
             web.get(f"{self._path}/_health", self._health),
             web.get(f"{self._path}/export", self._export),
-            web.get(f"{self._path}/{{did}}", self._document),
-            web.post(f"{self._path}/{{did}}", self._post),
-            web.get(f"{self._path}/{{did}}/data", self._data),
-            web.get(f"{self._path}/{{did}}/log", self._log),
-            web.get(f"{self._path}/{{did}}/log/last", self._last),
-            web.get(f"{self._path}/{{did}}/log/audit", self._audit),
+            *self._of_one(f"{self._path}/{{did}}"),
+            *self._of_one("/{did:did:plc:[^/]+}"),
+        ]
+
+    def _of_one(self, path: str) -> Iterable[web.RouteDef]:
+        return [
+            web.get(path, self._document),
+            web.post(path, self._post),
+            web.get(f"{path}/data", self._data),
+            web.get(f"{path}/log", self._log),
+            web.get(f"{path}/log/last", self._last),
+            web.get(f"{path}/log/audit", self._audit),
         ]
 
     def add(self, tx: Tx, did: str, operation: Operation) -> None:
@@ -78,9 +86,11 @@ class Directory:
             if len(body) > MAX_BODY:
                 raise Malformed("size")
             operation = plc.read(_json(body))
-            if operation.prev is None and not self._room():
+            new = operation.prev is None
+            if new and not self._room():
                 return _message(429, "Too many new identities within the last hour")
             await self._host.write(lambda tx: self.add(tx, did, operation))
+            self._new += int(new)
         except Malformed as bad:
             self._host.refused(f"plc_{bad.reason}")
             often = bad.reason == "rate"
@@ -94,8 +104,7 @@ class Directory:
         hour = int(self._host.now() // 3600)
         if hour != self._hour:
             self._hour, self._new = hour, 0
-        self._new += 1
-        return self._new <= NEW_PER_HOUR
+        return self._new < NEW_PER_HOUR
 
     async def _health(self, _: web.Request) -> web.Response:
         return web.json_response({"version": self._host.site.version}, headers=_CORS)

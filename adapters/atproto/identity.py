@@ -15,6 +15,7 @@ from adapters.atproto import documents, plc
 from adapters.atproto.crypto import PublicKey
 from adapters.atproto.directory import Directory
 from adapters.atproto.documents import MAX_DOCUMENT, Document
+from adapters.atproto.handles import label_under
 from adapters.atproto.memory import Memory
 from adapters.atproto.syntax import is_did, is_handle
 from bridged.api import EgressFailed, Host, Malformed, Rejected, Response, Unreachable
@@ -40,17 +41,18 @@ class Resolver:
 
     directory  the address of a PLC directory, or the embedded one
     appview    who is asked about handles, "" for nobody
-    ours       the DID of a handle of our own, if there is one; None for handles of others
+    ours       the DID of a handle below `handle_domain`, if somebody has it: we are not asked over the network
     """
 
     def __init__(
         self,
         host: Host,
         directory: str | Directory,
-        appview: str = "",
-        ours: Callable[[str], Awaitable[str | None]] | None = None,
+        appview: str,
+        ours: Callable[[str], Awaitable[str | None]],
     ) -> None:
-        self._host, self._directory, self._appview, self._ours = host, directory, appview.rstrip("/"), ours
+        self._host, self._appview, self._ours = host, appview.rstrip("/"), ours
+        self._directory = directory.rstrip("/") if isinstance(directory, str) else directory
         self._documents: Memory[Document] = Memory(host.now, found=GOOD_FOR, missing=MISSING_FOR)
         self._handles: Memory[str] = Memory(host.now, found=GOOD_FOR, missing=MISSING_FOR)
 
@@ -59,7 +61,11 @@ class Resolver:
 
         Raises Unreachable.
         """
-        return await self._documents.get(did, self._look) if can_be(did) else None
+        if not can_be(did):
+            return None
+        if isinstance(self._directory, Directory) and plc.is_did(did):
+            return await self._embedded(self._directory, did)
+        return await self._documents.get(did, self._look)
 
     async def resolve(self, did: str) -> Document | None:
         """The same, with the handle that leads back to it, or `INVALID`. Raises Unreachable.
@@ -83,8 +89,8 @@ class Resolver:
         handle = handle.lower()
         if not is_handle(handle) or handle.rpartition(".")[2] in _NOWHERE:
             return None
-        if self._ours is not None and (did := await self._ours(handle)) is not None:
-            return did
+        if label_under(self._host.site.handle_domain, handle) is not None:
+            return await self._ours(handle)
         return await self._handles.get(handle, self._ask)
 
     async def key_again(self, did: str) -> PublicKey | None:
@@ -94,6 +100,8 @@ class Resolver:
         """
         if not can_be(did):
             return None
+        if isinstance(self._directory, Directory) and plc.is_did(did):
+            return None  # that was read anew already
         age = self._documents.age(did)
         if age is not None and 0 <= age < AGAIN:
             return None
@@ -106,24 +114,18 @@ class Resolver:
         if handle:
             self._handles.forget(handle.lower())
 
-    async def _look(self, did: str) -> Document | None:
-        if not did.startswith(_WEB):
-            return await self._registered(did)
-        url = f"https://{did.removeprefix(_WEB)}/.well-known/did.json"
-        try:
-            answer = await self._get(url, redirects=0)
-        except Rejected:
-            return None
-        return self._read(did, answer.body) if answer is not None else None
+    async def _embedded(self, directory: Directory, did: str) -> Document | None:
+        state = await self._host.read(lambda tx: directory.state(tx, did))
+        return self._read(did, msgspec.json.encode(documents.document_of(did, state))) if state is not None else None
 
-    async def _registered(self, did: str) -> Document | None:
-        if isinstance(self._directory, Directory):
-            directory = self._directory
-            state = await self._host.read(lambda tx: directory.state(tx, did))
-            if state is None:
+    async def _look(self, did: str) -> Document | None:
+        if did.startswith(_WEB):
+            try:
+                answer = await self._get(f"https://{did.removeprefix(_WEB)}/.well-known/did.json", redirects=0)
+            except Rejected:
                 return None
-            return self._read(did, msgspec.json.encode(documents.document_of(did, state)))
-        answer = await self._trusted(f"{self._directory.rstrip('/')}/{did}")
+        else:
+            answer = await self._trusted(f"{self._directory}/{did}")
         return self._read(did, answer.body) if answer is not None else None
 
     def _read(self, did: str, body: bytes) -> Document | None:

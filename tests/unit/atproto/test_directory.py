@@ -205,5 +205,19 @@ async def test_add_refuses_what_is_too_big(host: FakeHost) -> None:
         await host.write(lambda tx: Directory(host).add(tx, big.did, big))
 
 
+async def test_directory_answers_resolvers_that_drop_the_path(client: Client) -> None:
+    first = plc.sign(state(), None, OURS)
+    for did in (first.did, quote(first.did, safe="")):
+        async with client.get(f"/{did}") as answer:
+            assert answer.status == 404
+            assert "not registered" in (await answer.json())["message"]
+    assert await post(client, first.did, first) == 200
+    for did in (first.did, quote(first.did, safe="")):
+        async with client.get(f"/{did}") as answer:
+            assert (await answer.json(content_type=None))["id"] == first.did
+    async with client.get(f"/did:web:{first.did}") as answer:
+        assert "not registered" not in await answer.text()
+
+
 async def test_health_names_the_version(client: Client) -> None:
     assert await get(client, "_health") == (200, {"version": "0"})

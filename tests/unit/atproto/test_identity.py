@@ -52,8 +52,12 @@ def host() -> FakeHost:
     return host
 
 
+async def ours(handle: str) -> str | None:
+    return OTHER if handle == "bob.bridge.test" else None
+
+
 def resolver(host: FakeHost, appview: str = APPVIEW) -> Resolver:
-    return Resolver(host, PLC, appview)
+    return Resolver(host, PLC, appview, ours)
 
 
 @pytest.mark.parametrize("name", ["did_plc_doc", "did_plc_doc_legacy"])
@@ -226,10 +230,8 @@ async def test_did_of_connects_to_nobody_for_a_handle_that_is_none(host: FakeHos
 
 
 async def test_did_of_asks_ourselves_without_a_request(host: FakeHost) -> None:
-    async def ours(handle: str) -> str | None:
-        return OTHER if handle == "bob.bridge.test" else None
-
-    assert await Resolver(host, PLC, APPVIEW, ours).did_of("Bob.bridge.test") == OTHER
+    assert await resolver(host).did_of("Bob.bridge.test") == OTHER
+    assert await resolver(host).did_of("nobody.bridge.test") is None
     assert http_of(host).asked == []
 
 

@@ -107,10 +107,16 @@ async def test_mint_embedded_makes_an_identity_that_resolves(host: FakeHost) -> 
     async def leads(handle: str) -> str | None:
         return ghost.ref.id if handle == HANDLE else None
 
-    found = await Resolver(host, directory, "", leads).resolve(ghost.ref.id)
+    resolver = Resolver(host, directory, "", leads)
+    found = await resolver.resolve(ghost.ref.id)
     assert found is not None
     assert (found.handle, found.pds) == (HANDLE, "https://bridge.test")
     assert found.key == identities.signing_key(ghost.keyed, ghost.generation).public
+    await host.write(lambda tx: identities.change(tx, ghost.ref.id, pds="https://new.test"))
+    await identities.hand_in_all()
+    found = await resolver.document(ghost.ref.id)
+    assert found is not None
+    assert found.pds == "https://new.test"
     assert isinstance(host.http, ScriptedHttp)
     assert host.http.asked == []
     assert host.http.posted == []
