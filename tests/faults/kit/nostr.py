@@ -89,6 +89,10 @@ class Relay:
         """The frames of this name that came in."""
         return [frame for frame in self.frames if frame.json[0] == name]
 
+    def asked(self, name: str, value: str) -> bool:
+        """Whether a subscription that stands asks for this value: of `authors`, `#p` …"""
+        return any(value in each.get(name, ()) for asked in self._subscriptions.values() for each in asked)
+
     def events(self, **filter: Any) -> list[dict[str, Any]]:
         """What was published by clients, oldest first, each id once: `kinds=[1]`, `authors=[…]`, `e=[…]`."""
         mine = {k if k in ("kinds", "authors", "ids") else f"#{k}": v for k, v in filter.items()}
