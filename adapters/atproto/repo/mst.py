@@ -159,14 +159,12 @@ class Nodes:
 
     def __init__(self, blocks: Callable[[Cid], bytes | None]) -> None:
         self.blocks = blocks
-        self.read: set[Cid] | None = None
-        """Where it is a set, the ids of all nodes asked for are put there."""
+        self.seen: dict[Cid, Node] | None = None
+        """Where it is a dict, all nodes asked for or written are put there."""
         self._cached: dict[Cid, Node] = {}
 
     def node(self, cid: Cid, height_: int | None) -> Node:
         """Raises Missing, or Malformed as `read_node` does."""
-        if self.read is not None:
-            self.read.add(cid)
         node = self._cached.pop(cid, None)
         if node is None:
             data = self.blocks(cid)
@@ -180,6 +178,8 @@ class Nodes:
 
     def keep(self, cid: Cid, node: Node) -> None:
         """Have a written node at hand."""
+        if self.seen is not None:
+            self.seen[cid] = node
         self._cached[cid] = node
         if len(self._cached) > CACHED:
             del self._cached[next(iter(self._cached))]

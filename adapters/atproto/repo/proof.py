@@ -46,20 +46,20 @@ def undo(nodes: Nodes, root: Node, ops: Iterable[Op]) -> Node:
     return root
 
 
-def cover(nodes: Nodes, root: Cid, ops: Iterable[Op]) -> set[Cid]:
-    """The ids of all nodes of the new tree that others read to undo `ops`.
+def cover(nodes: Nodes, root: Cid, ops: Iterable[Op]) -> dict[Cid, Node]:
+    """All nodes of the new tree that others read to undo `ops`.
 
     That is what was read here, and the way to each path and to the keys beside it, as the reference server has it.
     """
     ops = list(ops)
-    nodes.read = found = set[Cid]()
+    nodes.seen = found = dict[Cid, Node]()
     try:
         tree = nodes.node(root, None)
         for op in ops:
             _look_around(nodes, tree, op.path)
         undo(nodes, tree, ops)
     finally:
-        nodes.read = None
+        nodes.seen = None
     return found
 
 

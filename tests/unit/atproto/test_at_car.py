@@ -98,11 +98,13 @@ def test_file_is_bounded():
         car.read(data, LIMIT, max_blocks=4)
 
 
-def test_exported_repository_is_read_whole():
+def test_exported_repository_is_read_whole_and_its_signature_holds():
     root, blocks = car.read(at("repo-cars", "greenground.repo.car"), LIMIT)
     found = commit.read(blocks[root])
     assert found.did == "did:plc:kzcqyc3unb33eh5sxzsfs25z"
     assert found.block() == blocks[root]
+    method = json.loads(at("repo-cars", "greenground.didDoc.json"))["verificationMethod"][0]
+    assert found.signed_by(crypto.parse_legacy_key(method["type"], method["publicKeyMultibase"]))
     nodes = Nodes(blocks.get)
     records = dict(mst.walk(nodes, nodes.node(found.data, None)))
     assert list(records) == ["app.bsky.graph.follow/3k5rgfiifs42u", "app.bsky.graph.follow/3k5vze25v5a26"]

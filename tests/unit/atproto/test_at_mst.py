@@ -102,9 +102,9 @@ def test_cost_of_one_change_grows_with_the_height_alone():
         read = 0
         for n in range(20):
             cold = Nodes(blocks.get)
-            cold.read = set()
+            cold.seen = {}
             mst.put(cold, cold.node(root, None), f"a.b.c/{n * size // 20:09}x", LEAF)
-            read += len(cold.read)
+            read += len(cold.seen)
         counts.append(read)
     assert counts[1] < 3 * counts[0]
 

@@ -1,0 +1,70 @@
+"""Repositories, and the events of their firehose.
+
+Revision ID: 0003
+Revises: 0001
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    serial = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+    op.create_table(
+        "atproto_repos",
+        sa.Column("id", serial, primary_key=True, autoincrement=True),
+        sa.Column("did", sa.Text(), nullable=False, unique=True),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("rev", sa.Text(), nullable=False),
+        sa.Column("root", sa.LargeBinary(), nullable=False),
+        sa.Column("head", sa.LargeBinary(), nullable=False),
+    )
+    op.create_table(
+        "atproto_nodes",
+        sa.Column("repo", sa.BigInteger(), primary_key=True),
+        sa.Column("cid", sa.LargeBinary(), primary_key=True),
+        sa.Column("rev", sa.Text(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+    )
+    op.create_table(
+        "atproto_records",
+        sa.Column("repo", sa.BigInteger(), primary_key=True),
+        sa.Column("path", sa.Text(collation="C").with_variant(sa.Text(), "sqlite"), primary_key=True),
+        sa.Column("cid", sa.LargeBinary(), nullable=False),
+        sa.Column("rev", sa.Text(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+    )
+    op.create_index("ix_atproto_records_cid", "atproto_records", ["repo", "cid"])
+    op.create_table(
+        "atproto_record_blobs",
+        sa.Column("repo", sa.BigInteger(), primary_key=True),
+        sa.Column("cid", sa.LargeBinary(), primary_key=True),
+        sa.Column("path", sa.Text(), primary_key=True),
+        sa.Column("rev", sa.Text(), nullable=False),
+    )
+    op.create_index("ix_atproto_record_blobs_path", "atproto_record_blobs", ["repo", "path"])
+    op.create_table(
+        "atproto_events",
+        sa.Column("seq", sa.BigInteger(), primary_key=True, autoincrement=False),
+        sa.Column("repo", sa.BigInteger(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("frame", sa.LargeBinary(), nullable=False),
+    )
+    op.create_index("ix_atproto_events_repo", "atproto_events", ["repo", "seq"])
+    counter = op.create_table(
+        "atproto_sequence",
+        sa.Column("id", sa.Integer(), primary_key=True, autoincrement=False),
+        sa.Column("last", sa.BigInteger(), nullable=False),
+    )
+    op.bulk_insert(counter, [{"id": 1, "last": 0}])
+
+
+def downgrade() -> None:
+    for table in ("sequence", "events", "record_blobs", "records", "nodes", "repos"):
+        op.drop_table(f"atproto_{table}")

@@ -1,0 +1,1 @@
+"""Our own PDS: the repositories of all that are bridged, kept and served."""

@@ -1,0 +1,71 @@
+"""The PDS's tables, as `migrations/` makes them."""
+
+from typing import Final
+
+import sqlalchemy as sa
+
+_metadata = sa.MetaData()
+_Serial = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+_Path = sa.Text(collation="C").with_variant(sa.Text, "sqlite")
+"""Paths sort by their bytes, as the tree has them."""
+
+repos: Final = sa.Table(
+    "atproto_repos",
+    _metadata,
+    sa.Column("id", _Serial, primary_key=True, autoincrement=True),
+    sa.Column("did", sa.Text, nullable=False, unique=True),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("rev", sa.Text, nullable=False),
+    sa.Column("root", sa.LargeBinary, nullable=False),
+    sa.Column("head", sa.LargeBinary, nullable=False),
+)
+"""`root` is the id of the tree, `head` the block of the newest commit, `rev` its revision."""
+
+nodes: Final = sa.Table(
+    "atproto_nodes",
+    _metadata,
+    sa.Column("repo", sa.BigInteger, primary_key=True),
+    sa.Column("cid", sa.LargeBinary, primary_key=True),
+    sa.Column("rev", sa.Text, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)
+"""Nodes of the trees as they are now; `rev` is the commit they came with."""
+
+records: Final = sa.Table(
+    "atproto_records",
+    _metadata,
+    sa.Column("repo", sa.BigInteger, primary_key=True),
+    sa.Column("path", _Path, primary_key=True),
+    sa.Column("cid", sa.LargeBinary, nullable=False),
+    sa.Column("rev", sa.Text, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)
+
+record_blobs: Final = sa.Table(
+    "atproto_record_blobs",
+    _metadata,
+    sa.Column("repo", sa.BigInteger, primary_key=True),
+    sa.Column("cid", sa.LargeBinary, primary_key=True),
+    sa.Column("path", sa.Text, primary_key=True),
+    sa.Column("rev", sa.Text, nullable=False),
+)
+"""Which records refer to which blobs."""
+
+events: Final = sa.Table(
+    "atproto_events",
+    _metadata,
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("repo", sa.BigInteger, nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("frame", sa.LargeBinary, nullable=False),
+)
+"""The firehose: each `frame` as it is sent; `at` in seconds since 1970."""
+
+sequence: Final = sa.Table(
+    "atproto_sequence",
+    _metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("last", sa.BigInteger, nullable=False),
+)
+"""One row: the newest `seq` there ever was, whatever became of its event."""

@@ -1,0 +1,108 @@
+"""A store with the tables of this adapter, and what a reader of the firehose makes of it."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import libipld
+
+from adapters.atproto import cbor
+from adapters.atproto.cid import Cid
+from adapters.atproto.crypto import SigningKey
+from adapters.atproto.pds.firehose import Event
+from adapters.atproto.repo import car, commit, proof
+from adapters.atproto.repo.proof import Op
+from bridged.store.engine import Store
+
+NOW = 1_700_000_000.0
+MIGRATIONS = Path(__file__).parents[3] / "adapters" / "atproto" / "migrations"
+POST = "app.bsky.feed.post"
+LIKE = "app.bsky.feed.like"
+
+
+def key(did: str) -> SigningKey:
+    return SigningKey(sha256(did.encode()).digest())
+
+
+def did(number: int) -> str:
+    return f"did:plc:{'abcdefghijklmnopqrstuvwx'[number % 20]}{'a' * 23}"
+
+
+def post(text: str) -> dict[str, Any]:
+    return {"$type": POST, "text": text, "createdAt": "2023-11-14T22:13:20.000Z"}
+
+
+@contextlib.asynccontextmanager
+async def opened(folder: Path) -> AsyncIterator[Store]:
+    store = Store(f"sqlite:///{folder / 'pds.sqlite3'}")
+    await store.open()
+    try:
+        await store.migrate(MIGRATIONS, "atproto_version")
+        yield store
+    finally:
+        await store.close()
+
+
+def unpacked(event: Event) -> tuple[str, dict[str, Any]]:
+    """(kind, body) of a frame."""
+    header, _ = libipld.decode_dag_cbor_multi(event.frame)
+    again = cbor.encode(header)
+    assert event.frame.startswith(again)
+    return header["t"], cbor.decode(event.frame[len(again) :], 5_000_000)
+
+
+class Reader:
+    """Follows the firehose as a relay does: verifies all it is told, and keeps what each repository holds."""
+
+    def __init__(self) -> None:
+        self.seq = 0
+        self.repos: dict[str, dict[str, Cid]] = {}
+        self.heads: dict[str, tuple[str, Cid]] = {}
+        self.status: dict[str, str] = {}
+        self.bodies: dict[Cid, bytes] = {}
+        self.handles: dict[str, str] = {}
+
+    def hear(self, event: Event) -> None:
+        kind, body = unpacked(event)
+        assert body["seq"] == event.seq > self.seq
+        self.seq = event.seq
+        match kind:
+            case "#commit":
+                self._commit(body)
+            case "#account":
+                self.status[body["did"]] = "active" if body["active"] else body["status"]
+            case "#identity":
+                self.handles[body["did"]] = body["handle"]
+            case "#sync":
+                root, blocks = car.read(body["blocks"], 10_000)
+                assert commit.read(blocks[root]).rev == body["rev"]
+            case _:
+                raise AssertionError(kind)
+
+    def _commit(self, body: dict[str, Any]) -> None:
+        who = body["repo"]
+        root, blocks = car.read(body["blocks"], 2_000_000)
+        assert root == body["commit"]
+        made = commit.read(blocks[root])
+        assert (made.did, made.rev, made.prev) == (who, body["rev"], None)
+        assert made.signed_by(key(who).public)
+        ops = [Op(op["path"], op["cid"], op.get("prev")) for op in body["ops"]]
+        assert [op.action for op in ops] == [op["action"] for op in body["ops"]]
+        if who in self.heads:
+            rev, data = self.heads[who]
+            assert body["since"] == rev < made.rev
+            assert body["prevData"] == data
+            proof.verify(made.data, ops, blocks, data)
+        else:
+            assert body["since"] is None
+            assert "prevData" not in body
+        records = self.repos.setdefault(who, {})
+        for op in ops:
+            assert records.get(op.path) == op.prev
+            records.pop(op.path, None)
+            if op.cid is not None:
+                records[op.path] = op.cid
+                self.bodies[op.cid] = blocks[op.cid]
+        self.heads[who] = (made.rev, made.data)
