@@ -96,7 +96,7 @@ class Commands:
     def _standing(self, tx: Tx, ref: Ref) -> wording.Standing:
         core = self.core
         ghosts = [
-            (g, f"{g.handle}@{core.settings.domain} ({core.adapters[g.ref.network].names(g.ref, account=True)})",
+            (g, f"{core.address(g)} ({core.adapters[g.ref.network].names(g.ref, account=True)})",
              follows.count(tx, ref, g.ref.network))
             for g in identity.ghosts_of(tx, ref)
             if g.ref.network in core.adapters

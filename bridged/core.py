@@ -12,7 +12,7 @@ from bridged.adapter import Heard, Sink
 from bridged.config import Settings
 from bridged.keys import KeyRing
 from bridged.metrics import Metrics
-from bridged.model import BOT, Account, Ref
+from bridged.model import BOT, Account, Ghost, Ref
 from bridged.processes import Process
 from bridged.store import follows, identity, polls, settings
 from bridged.store.engine import Store, Tx
@@ -122,6 +122,12 @@ class Core:
     def bot(self) -> Account:
         s = self.settings
         return Account(BOT, s.bot.username, name=s.bot.name, url=s.base_url, uri=s.base_url, bot=True)
+
+    def address(self, ghost: Ghost) -> str:
+        """What people on the ghost's network look it up by."""
+        adapter = self.adapters.get(ghost.ref.network)
+        whole = ghost.custody == "linked" or (adapter is not None and adapter.capabilities.handles == "host")
+        return ghost.handle if whole else f"{ghost.handle}@{self.settings.domain}"
 
     def others(self, network: str) -> frozenset[str]:
         """Every network but this one."""

@@ -80,7 +80,10 @@ class Profiles:
             if adapter is None or ghost.custody != "hosted":
                 continue
             try:
-                minted = await adapter.mint(account, taken_by_others(core, account.ref, ghost.ref.network))
+                # as whom it was made for: an adapter that keeps identities is not to make another
+                minted = await adapter.mint(
+                    replace(account, ref=ghost.keyed), taken_by_others(core, account.ref, ghost.ref.network)
+                )
             except Unreachable:
                 continue
             if minted.handle != ghost.handle:

@@ -66,6 +66,7 @@ class Capabilities:
     ids       "derived": ids are computed before sending; "server": known only once sent.
     consent   what people there are used to; the setting that a new bridge starts with
     edits     whether an Edit changes what was said (else encode turns it into delete and repost, or says no).
+    handles   "user": a ghost is looked up as handle@DOMAIN; "host": its handle is a whole host name, and says it all
     discreet  acts that only those concerned see there. Where such an act would be public, the bridge's bot says it
               without a word of who did it
     blobs     files must be ours to be shown there, and how big they may be by use (a use that is missing is not taken);
@@ -78,6 +79,7 @@ class Capabilities:
     ids: Literal["derived", "server"] = "derived"
     edits: bool = True
     consent: Literal["open", "opt-in"] = "opt-in"
+    handles: Literal["user", "host"] = "user"
     discreet: frozenset[str] = frozenset()
     blobs: Mapping[Use, BlobLimit] | None = None
 

@@ -49,13 +49,13 @@ def add(file: Path, who: str, wait: float, as_json: bool) -> int:
             said = "is bridged already" if already else "is bridged from now on"
             lines = [f"{who} {said}"]
             lines += [
-                f"  on {g.ref.network}: {_address(core, g)}  {named(core, g.ref, account=True).name}" for g in ghosts
+                f"  on {g.ref.network}: {core.address(g)}  {named(core, g.ref, account=True).name}" for g in ghosts
             ]
             lines += [f"  on {n}: not there yet; {_LATER}" for n in missing]
             document = {
                 "account": _told(core, ref),
                 "already": already,
-                "ghosts": [_told(core, g.ref) | {"handle": g.handle, "address": _address(core, g)} for g in ghosts],
+                "ghosts": [_told(core, g.ref) | {"handle": g.handle, "address": core.address(g)} for g in ghosts],
                 "missing": missing,
             }
             show(document, lines, as_json)
@@ -138,10 +138,6 @@ async def _ghosts(core: Core, ref: Ref, wait: float) -> list[Ghost]:
         if core.others(ref.network) <= {g.ref.network for g in found} or loop.time() >= end:
             return sorted(found, key=lambda g: g.ref.network)
         await asyncio.sleep(0.1)
-
-
-def _address(core: Core, ghost: Ghost) -> str:
-    return f"{ghost.handle}@{core.settings.domain}"
 
 
 def _told(core: Core, ref: Ref) -> dict[str, str]:

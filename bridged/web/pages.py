@@ -47,7 +47,7 @@ def bot_addresses(core: Core, tx: Tx) -> list[tuple[str, str, str]]:
     for network, adapter in sorted(core.adapters.items()):
         ghost = identity.ghost_for(tx, BOT, network)
         if ghost is not None:
-            found.append((network, f"{ghost.handle}@{core.settings.domain}", adapter.names(ghost.ref, account=True)))
+            found.append((network, core.address(ghost), adapter.names(ghost.ref, account=True)))
     return found
 
 

@@ -261,6 +261,42 @@ async def test_former_handle_goes_along_when_a_ghost_changes_hands(
     assert replace(found[0], handle="") == replace(ghost, handle="", owner=rita, first=red.ref("alice"))
 
 
+async def test_ghost_that_changed_hands_is_named_as_whom_it_was_made_for(
+    bridge_of: Any, red: FakeNetwork, blue: FakeNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a network that keeps identities would make one that is nobody's."""
+    bridge = await bridge_of(red, blue)
+    ghost = await bridge.ghost(red.ref("alice"), "blue")
+    rita = red.ref("rita")
+    await bridge.bridge.ghosts.account(rita)
+    await bridge.write(lambda tx: identity.hand_over(tx, ghost, rita))
+    made: list[Ref] = []
+    adapter = bridge.bridge.core.adapters["blue"]
+    mint = adapter.mint
+
+    async def minting(account: Account, taken: Any) -> Any:
+        made.append(account.ref)
+        return await mint(account, taken)
+
+    monkeypatch.setattr(adapter, "mint", minting)
+    await bridge.hear(red.say("Profile", "rita", text="Rita"))
+    assert made == [red.ref("alice")]
+    assert await _handles(bridge, rita) == ["rita@red"]
+
+
+async def test_address_of_a_ghost_is_its_handle_alone_where_that_is_a_host(
+    bridge_of: Any, red: FakeNetwork, blue: FakeNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bridge = await bridge_of(red, blue)
+    ghost = await bridge.ghost(red.ref("alice"), "blue")
+    core = bridge.bridge.core
+    assert core.address(ghost) == f"alice@red@{core.settings.domain}"
+    assert core.address(replace(ghost, custody="linked")) == "alice@red"
+    adapter = core.adapters["blue"]
+    monkeypatch.setattr(adapter, "capabilities", replace(adapter.capabilities, handles="host"))
+    assert core.address(ghost) == "alice@red"
+
+
 async def test_accounts_without_a_ghost_do_not_stand_before_those_with_one(
     bridge_of: Any, red: FakeNetwork, blue: FakeNetwork
 ) -> None:
