@@ -10,6 +10,8 @@ A case is a folder:
 
 `meta.yaml`: `at` is the clock (seconds; when it is heard). `cast` adds people to those in `cast.yaml`, or changes them.
 `before` lists what was said earlier, each {name, on: network, say: native object}, so that it can be answered.
+`files` are those that a network which must own them can get, each address with {mime, size, width, height}, and `cards`
+what linked pages say of themselves, each address with {title, description, thumb}.
 `malformed` is the reason why it is not even read, `refused` why policy does not carry it. `losses` are, by
 network, what the encoder says was lost; `changes` what does not come back when our own output is read again.
 
@@ -23,12 +25,13 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
 
 import yaml
 
-from bridged.adapter import Malformed
+from bridged.adapter import Blob, Card, Malformed
 from bridged.model import BOT, Account
 from bridged.testing.dialect import Dialect
 from bridged.testing.meaning import changes, shown
@@ -63,6 +66,10 @@ async def run(case: Path, dialects: Mapping[str, Dialect], people: Mapping[str, 
         dialect = dialects[entry["network"]]
         await rehearsal.join(name, dialect.account(entry), fan=bool(entry.get("fan")), only=entry.get("ghosts"))
     await rehearsal.join("bot", Account(BOT, "bridge", name="Bridge", bot=True))
+    files: Mapping[str, Mapping[str, Any]] = meta.get("files", {})
+    cards: Mapping[str, Mapping[str, str]] = meta.get("cards", {})
+    rehearsal.blobs = {url: Blob(sha256(url.encode()).digest(), **facts) for url, facts in files.items()}
+    rehearsal.cards = {url: Card(url, **facts) for url, facts in cards.items()}
     at = float(meta.get("at", AT))
     before: Sequence[Mapping[str, Any]] = meta.get("before", [])
     for number, entry in enumerate(before):

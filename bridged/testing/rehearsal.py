@@ -7,7 +7,7 @@ accounts are all known: refs are made canonical, policy is asked, views are made
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from bridged.adapter import Capabilities, Envelope, Outgoing, Part, Rejected, There, View
+from bridged.adapter import Blob, Capabilities, Card, Envelope, Outgoing, Part, Rejected, There, View
 from bridged.model import (
     BOT,
     Accept,
@@ -60,6 +60,7 @@ class Rehearsal:
         self.ghosts: dict[tuple[Ref, str], Ghost] = {}
         self.fans: list[Account] = []
         self.names: dict[str, Ref] = {}
+        self.blobs, self.cards = dict[str, Blob](), dict[str, Card]()
         self._accounts: dict[Ref, Account] = {}
         self._known: dict[Ref, Activity] = {}
         self._roots: dict[Ref, Ref] = {}
@@ -347,6 +348,8 @@ class Rehearsal:
             ),
             links=self._links(activity, network),
             subject=subject,
+            blobs=self.blobs,
+            cards=self.cards,
         )
 
     def _links(self, activity: Activity, network: str) -> dict[str, There | Ref]:

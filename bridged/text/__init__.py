@@ -7,6 +7,7 @@ from bridged.text.builder import TextBuilder
 from bridged.text.cut import clean_name, graphemes, rewrite, slice, trim, truncate
 from bridged.text.find import bare_url, find_emojis, find_links, find_tags, known_tags, web_url
 from bridged.text.shape import ATOMS, BLOCKS, STYLES, Piece, Section, blocks, overlay, paragraphs, pieces
+from bridged.text.split import split
 
 __all__ = [
     "ATOMS",
@@ -28,6 +29,7 @@ __all__ = [
     "pieces",
     "rewrite",
     "slice",
+    "split",
     "trim",
     "truncate",
     "web_url",

@@ -2,7 +2,7 @@
 
 import unicodedata
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import accumulate
 from typing import Final
@@ -32,19 +32,26 @@ def graphemes(letters: str) -> int:
     return sum(1 for _ in _CLUSTER.finditer(letters))
 
 
+def borders(letters: str) -> Sequence[int]:
+    """Where its graphemes begin, and where the last one ends."""
+    if letters.isascii() and "\r\n" not in letters:
+        return range(len(letters) + 1)
+    return [0, *accumulate(len(m.group()) for m in _CLUSTER.finditer(letters))]
+
+
 def slice(text: Text, start: int, end: int) -> Text:
     """`plain[start:end]` with the spans over it, moved and clipped.
 
     Either position is taken back to the nearest one before it that lies inside no atom and no grapheme, so
     that `slice(t, 0, k)` and `slice(t, k, n)` always add up to the whole.
     """
-    return _between(text, _safe(text, start), _safe(text, end))
+    return between(text, _safe(text, start), _safe(text, end))
 
 
 def trim(text: Text) -> Text:
     """The text without white space at either end."""
     start = len(text.plain) - len(text.plain.lstrip())
-    return _between(text, start, max(start, len(text.plain.rstrip())))
+    return between(text, start, max(start, len(text.plain.rstrip())))
 
 
 def truncate(
@@ -77,7 +84,7 @@ def truncate(
             return Text()
         end = min(end, len(plain.encode("utf-8", "replace")[:room].decode("utf-8", "ignore")))
     end = len(plain[: _safe(text, end)].rstrip())
-    kept = _between(text, 0, _safe(text, end))
+    kept = between(text, 0, _safe(text, end))
     return Text(kept.plain + ellipsis, kept.spans)
 
 
@@ -143,7 +150,8 @@ def _octets(letters: str) -> int:
     return len(letters) if letters.isascii() else len(letters.encode("utf-8", "replace"))
 
 
-def _between(text: Text, start: int, end: int) -> Text:
+def between(text: Text, start: int, end: int) -> Text:
+    """`plain[start:end]`, wherever that is, with the spans over it, moved and clipped."""
     spans = [
         replace(s, start=max(s.start, start) - start, end=min(s.end, end) - start)
         for s in text.spans
@@ -158,13 +166,13 @@ def _safe(text: Text, position: int) -> int:
     plain = text.plain
     position = max(0, min(position, len(plain)))
     atoms = [s for s in text.spans if s.kind in ATOMS]
-    borders: list[int] = []
+    edges: Sequence[int] = ()
     if not plain[: position + 1].isascii() or "\r\n" in plain:
-        borders = [0, *accumulate(len(m.group()) for m in _CLUSTER.finditer(plain))]
+        edges = borders(plain)
     while True:
         before = position
-        if borders:
-            position = borders[bisect_right(borders, position) - 1]
+        if edges:
+            position = edges[bisect_right(edges, position) - 1]
         for span in reversed(atoms):
             if span.start < position < span.end:
                 position = span.start

@@ -11,6 +11,7 @@ import yaml
 
 from bridged.testing import golden
 from bridged.testing.dialect import Dialect
+from tests.golden.atproto import OnAtproto
 from tests.golden.dialects import OnActivityPub, OnNostr
 
 HERE = Path(__file__).parent
@@ -20,7 +21,7 @@ UPDATE = os.environ.get("GOLDEN") == "update"
 
 @pytest.fixture(scope="module")
 def dialects() -> dict[str, Dialect]:
-    return {"activitypub": asyncio.run(OnActivityPub.started()), "nostr": OnNostr()}
+    return {"activitypub": asyncio.run(OnActivityPub.started()), "nostr": OnNostr(), "atproto": OnAtproto()}
 
 
 @pytest.mark.parametrize("case", golden.cases(HERE), ids=lambda case: case.name)
