@@ -38,11 +38,11 @@ _TOO_BIG: Final = 1009
 
 
 class Ended(Exception):
-    """The connection is of no more use; `why` is a short snake_case word."""
+    """The connection is of no more use; `why` is a short word. `last` is an item that its end amounts to."""
 
-    def __init__(self, why: str) -> None:
+    def __init__(self, why: str, last: Any = None) -> None:
         super().__init__(why)
-        self.why = why
+        self.why, self.last = why, last
 
 
 Item = TypeVar("Item")
@@ -57,8 +57,11 @@ class Dialect(Protocol[Item_co]):
 
     cursor_key: str
     max_frame: int
-    cursor: str
 
+    @property
+    def cursor(self) -> str: ...
+    @cursor.setter
+    def cursor(self, place: str) -> None: ...
     def url(self, wanted: Wanted) -> str: ...
     def take(self, frame: bytes, wanted: Wanted) -> Item_co | None:
         """What a frame says that is for us; moves the cursor. Raises Malformed, Ended."""
@@ -182,6 +185,10 @@ class Stream(Generic[Item]):
                 if strikes > MAX_STRIKES:
                     raise Ended("misbehaves") from None
                 continue
+            except Ended as ended:
+                if ended.last is not None:
+                    await self._queue.put((ended.last, self._dialect.cursor))
+                raise
             if item is not None:
                 await self._queue.put((item, self._dialect.cursor))
 

@@ -4,13 +4,15 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from ipaddress import ip_network
-from typing import Any
+from typing import Any, TypeVar
 
 from adapters.atproto.envelopes import Person
 from bridged.api import Envelope, Heard, Tx, Unreachable
 from bridged.egress import Egress
 from bridged.testing.fakehost import FakeHost
 from bridged.testing.world import ScriptedHttp
+
+T = TypeVar("T")
 
 
 class StreamHttp(ScriptedHttp):
@@ -33,6 +35,7 @@ class StreamHost(FakeHost):
         self.receipts: list[tuple[tuple[Envelope, ...], tuple[str, str] | None]] = []
         self.busy: list[Exception] = []
         self._happened = asyncio.Condition()
+        self._refused = asyncio.Event()
 
     async def receive(
         self, *envelopes: Envelope, cursor: tuple[str, str] | None = None, also: Callable[[Tx], None] | None = None
@@ -45,8 +48,24 @@ class StreamHost(FakeHost):
             self._happened.notify_all()
         return new
 
+    async def write(self, unit: Callable[[Tx], T]) -> T:
+        done = await super().write(unit)
+        async with self._happened:
+            self._happened.notify_all()
+        return done
+
+    def refused(self, reason: str) -> None:
+        super().refused(reason)
+        self._refused.set()
+
+    async def until_refused(self, reason: str) -> None:
+        async with asyncio.timeout(10):
+            while reason not in self.refusals:
+                self._refused.clear()
+                await self._refused.wait()
+
     async def until(self, true: Callable[[], bool]) -> None:
-        """Waits for a receipt after which it is true."""
+        """Waits for something to be stored after which it is true."""
         async with asyncio.timeout(10), self._happened:
             await self._happened.wait_for(true)
 

@@ -1,0 +1,47 @@
+"""Accounts of the network as they are now: who they are, where they live, and their profile there."""
+
+from typing import Any, Final, cast
+from urllib.parse import quote
+
+import msgspec
+
+from adapters.atproto.envelopes import Person
+from adapters.atproto.identity import INVALID, Resolver
+from bridged.api import EgressFailed, EgressRefused, Host, Unreachable
+
+MAX_PROFILE: Final = 64 * 1024
+PROFILE_PATH: Final = "/xrpc/com.atproto.repo.getRecord?collection=app.bsky.actor.profile&rkey=self&repo="
+
+
+class Accounts:
+    def __init__(self, host: Host, resolver: Resolver) -> None:
+        self._host, self._resolver = host, resolver
+
+    async def whereabouts(self, did: str) -> tuple[str, str]:
+        """Handle, checked both ways, and address of the host; "" for what there is not. Raises Unreachable."""
+        found = await self._resolver.resolve(did)
+        return ("", "") if found is None else ("" if found.handle == INVALID else found.handle, found.pds)
+
+    async def person(self, did: str) -> Person | None:
+        """The account asked for anew; None when there is no such account. Raises Unreachable."""
+        self._resolver.forget(did)
+        found = await self._resolver.resolve(did)
+        if found is None:
+            return None
+        handle = "" if found.handle == INVALID else found.handle
+        return Person(did, handle, found.pds, await self._profile(found.pds, did) if found.pds else None)
+
+    async def _profile(self, pds: str, did: str) -> dict[str, Any] | None:
+        try:
+            answer = await self._host.http.get(pds + PROFILE_PATH + quote(did), limit=MAX_PROFILE)
+        except (EgressFailed, EgressRefused) as error:
+            raise Unreachable(error.why) from None
+        if answer.status == 400:
+            return None  # how a host says that there is no such record
+        if answer.status != 200:
+            raise Unreachable(f"status {answer.status}")
+        try:
+            value: object = msgspec.json.decode(answer.body, type=dict[str, Any]).get("value")
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):
+            raise Unreachable("no profile in the answer") from None
+        return cast("dict[str, Any]", value) if isinstance(value, dict) else None

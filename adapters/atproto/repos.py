@@ -1,0 +1,280 @@
+"""Repos kept up with: each commit checked, each gap noticed and made up for.
+
+A commit counts when its signature, its tree and its place after the one before are right. Where its place is not, the
+repo is marked stale, in the transaction that stores the cursor, and fetched; until then further commits are passed
+over. Of a stranger's repo only the commits that concern us are looked at: they are checked alike, but have no place.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, cast
+from urllib.parse import quote
+
+from adapters.atproto import cbor, known, verify
+from adapters.atproto.cid import Cid
+from adapters.atproto.crypto import PublicKey
+from adapters.atproto.envelopes import Change
+from adapters.atproto.frames import Committed, Synced
+from adapters.atproto.identity import Resolver
+from adapters.atproto.intake import Event, Intake, Renamed, Stood
+from adapters.atproto.known import Known
+from adapters.atproto.stream import backoff
+from adapters.atproto.syntax import is_tid
+from adapters.atproto.verify import Claim, Gained
+from adapters.atproto.wanted import COLLECTIONS, PROFILE, Wanted
+from bridged.api import Busy, EgressFailed, Host, Malformed, Rejected, Tx, Unreachable
+
+MAX_MISSED: Final = 1000
+"""Records made up for after one gap, the newest."""
+GET_REPO: Final = "/xrpc/com.atproto.sync.getRepo"
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """The stream has lost what it said before: every repo may have gone on without us."""
+
+    why: str
+
+
+Heard = Committed | Synced | Stood | Renamed | Missed
+
+
+class _Batch:
+    """What comes of things heard together."""
+
+    def __init__(self, rows: dict[str, Known]) -> None:
+        self.rows = rows
+        self.moved: set[str] = set()
+        self.events: list[Event] = []
+        self.doubt = False
+
+    def put(self, did: str, row: Known) -> None:
+        self.rows[did] = row
+        self.moved.add(did)
+
+
+class Repos:
+    def __init__(
+        self,
+        host: Host,
+        resolver: Resolver,
+        intake: Intake,
+        pause: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        self._host, self._resolver, self._intake, self._pause = host, resolver, intake, pause
+        self._stale = asyncio.Event()
+        self._one_writer = asyncio.Lock()
+        """Held from reading rows of the table to writing them."""
+        self._heard, self._wanted = host.heard(), Wanted(host.heard())
+        self._passed: dict[str, str] = {}
+        """DID of a stale repo -> latest rev that was passed over."""
+
+    async def run(self) -> None:
+        """Fetch what was missed, as it becomes known; until cancelled."""
+        gone = set(await self._host.read(known.everybody)) - self._wants().theirs
+        await self._host.write(lambda tx: known.drop(tx, gone))
+        attempt = 0
+        while True:
+            self._stale.clear()
+            failed = False
+            for did, row in (await self._host.read(known.stale)).items():
+                failed |= not await self._make_up(did, row)
+            if failed:
+                attempt += 1
+                await self._pause(backoff(attempt, 1.0))
+            else:
+                attempt = 0
+                await self._stale.wait()
+
+    async def store(self, heard: Sequence[Heard], cursor: tuple[str, str]) -> None:
+        """Raises Busy; then nothing was stored, and the same may be handed in again."""
+        async with self._one_writer:
+            await self._store(heard, cursor)
+
+    async def _store(self, heard: Sequence[Heard], cursor: tuple[str, str]) -> None:
+        dids = {what.did for what in heard if isinstance(what, Committed | Synced)}
+        rows = await self._host.read(lambda tx: known.of(tx, dids)) if dids else {}
+        batch = _Batch(rows)
+        await asyncio.gather(*(self._key(did) for did in dids))  # into the cache, side by side
+        for what in heard:
+            match what:
+                case Committed() | Synced():
+                    await self._check(what, batch)
+                case Missed():
+                    batch.doubt = True
+                    batch.rows = {did: replace(row, stale=True) for did, row in batch.rows.items()}
+                case _:
+                    batch.events.append(what)
+        envelopes = await self._intake.envelopes(batch.events)
+
+        def also(tx: Tx) -> None:
+            if batch.doubt:
+                known.doubt_all(tx)
+            for did in batch.moved:
+                known.put(tx, did, batch.rows[did])
+
+        await self._host.receive(*envelopes, cursor=cursor, also=also)
+        if batch.doubt or any(batch.rows[did].stale for did in batch.moved):
+            self._stale.set()
+
+    def _wants(self) -> Wanted:
+        heard = self._host.heard()
+        if heard is not self._heard:
+            self._heard, self._wanted = heard, Wanted(heard)
+        return self._wanted
+
+    async def _key(self, did: str) -> PublicKey | None:
+        """None where it is not known now."""
+        try:
+            found = await self._resolver.document(did)
+        except Unreachable:
+            return None
+        return found.key if found is not None else None
+
+    async def _check(self, said: Committed | Synced, batch: _Batch) -> None:
+        try:
+            claim = verify.claim_of(said, self._host.now())
+            await self._check_signature(claim)
+            if isinstance(said, Synced):
+                self._take_sync(said, claim, batch)
+            else:
+                self._take_commit(said, claim, batch)
+        except Malformed as bad:
+            self._host.refused(bad.reason)
+            self._host.log.info("atproto_commit_refused", did=said.did, rev=said.rev, why=bad.reason)
+
+    async def _check_signature(self, claim: Claim) -> None:
+        """With the key looked at anew, once in a while, should it not fit. Raises Malformed."""
+        did = claim.commit.did
+        key = await self._key(did)
+        if key is None:
+            raise Malformed("key_unknown")
+        try:
+            claim.check_signature(key)
+        except Malformed:
+            try:
+                key = await self._resolver.key_again(did)
+            except Unreachable:
+                key = None
+            if key is None:
+                raise
+            claim.check_signature(key)
+
+    def _take_commit(self, said: Committed, claim: Claim, batch: _Batch) -> None:
+        """Raises Malformed for one that is not what it says."""
+        did, row = said.did, batch.rows.get(said.did)
+        if did in self._wants().theirs:
+            if row is not None and said.rev <= row.rev:
+                raise Malformed("rev_old")
+            if row is not None and row.stale:
+                self._passed[did] = max(said.rev, self._passed.get(did, ""))
+                return
+            if row is not None and (said.since != row.rev or said.prev_data != row.data):
+                self._doubt(did, row, said.rev, batch)
+                return
+            verify.check_ops(said, claim)
+            batch.put(did, Known(said.rev, claim.commit.data))
+        else:
+            verify.check_ops(said, claim)
+        for op in said.ops:
+            block = claim.blocks[op.cid] if op.cid is not None else None
+            self._add(did, op.path, op.action, op.cid, block, said.rev, batch.events)
+
+    def _take_sync(self, said: Synced, claim: Claim, batch: _Batch) -> None:
+        did, row = said.did, batch.rows.get(said.did)
+        if did not in self._wants().theirs:
+            return
+        if row is not None and said.rev <= row.rev:
+            raise Malformed("rev_old")
+        if row is None or (row.data == claim.commit.data and not row.stale):
+            batch.put(did, Known(said.rev, claim.commit.data))
+        else:
+            self._doubt(did, row, said.rev, batch)
+
+    def _doubt(self, did: str, row: Known, rev: str, batch: _Batch) -> None:
+        self._host.log.info("atproto_gap", did=did, known=row.rev, now=rev)
+        self._passed[did] = rev
+        batch.put(did, replace(row, stale=True))
+
+    def _add(
+        self, did: str, path: str, operation: str, cid: Cid | None, block: bytes | None, rev: str, events: list[Event]
+    ) -> None:
+        """One operation, if it is for us; one that is no record is dropped by itself."""
+        collection, _, rkey = path.partition("/")
+        if collection not in COLLECTIONS:
+            return
+        try:
+            record: Any = cbor.to_json(cbor.decode(block)) if block is not None else None
+        except Malformed as bad:
+            self._host.refused(f"record_{bad.reason}")
+            return
+        if not self._wants().wants(did, collection, operation, record):
+            return
+        if cid is None:
+            events.append(Change(did, collection, rkey, "delete", rev=rev))
+        elif isinstance(record, dict):
+            done = "create" if operation == "create" else "update"
+            events.append(Change(did, collection, rkey, done, str(cid), rev, cast("dict[str, Any]", record)))
+        else:
+            self._host.refused("record_type")
+
+    async def _make_up(self, did: str, row: Known) -> bool:
+        """Fetch what a repo gained since it was known; whether that is done with."""
+        try:
+            gained = await self._fetch(did, row)
+        except (Unreachable, EgressFailed, Rejected) as error:
+            self._host.log.warning("atproto_not_fetched", did=did, why=str(error))
+            return False
+        except Malformed as bad:
+            self._host.refused(bad.reason)
+            self._host.log.warning("atproto_not_fetched", did=did, why=bad.reason)
+            return False
+        if gained is None:  # gone, or taken down: if it comes back, it begins anew
+            await self._host.write(lambda tx: known.drop(tx, [did]))
+            return True
+        commit = gained.claim.commit
+        events = self._gains(did, row, gained) if commit.rev > row.rev else []
+        new = max(row, Known(commit.rev, commit.data), key=lambda one: one.rev)
+        envelopes = await self._intake.envelopes(events)
+        async with self._one_writer:
+            # what came while it was fetched was passed over
+            again = self._passed.get(did, "") > new.rev
+            try:
+                await self._host.receive(*envelopes, also=lambda tx: known.put(tx, did, replace(new, stale=again)))
+            except Busy:
+                return False
+            self._passed.pop(did, None)
+        self._host.log.info("atproto_made_up", did=did, since=row.rev, rev=new.rev, records=len(events))
+        return not again
+
+    async def _fetch(self, did: str, row: Known) -> Gained | None:
+        """Raises Unreachable, EgressFailed, Rejected, Malformed."""
+        found = await self._resolver.document(did)
+        if found is None or not found.pds:
+            raise Unreachable("its host is not known")
+        url = f"{found.pds}{GET_REPO}?did={quote(did)}&since={row.rev}"
+        answer = await self._host.http.get(url, limit=verify.MAX_REPO)
+        if answer.status in (400, 404):
+            return None
+        if answer.status != 200:
+            raise Unreachable(f"status {answer.status}")
+        gained = await asyncio.to_thread(verify.read_repo, answer.body, did, self._host.now())
+        await self._check_signature(gained.claim)
+        return gained
+
+    def _gains(self, did: str, row: Known, gained: Gained) -> list[Event]:
+        """Creations and edits. Deletions do not show: what was deleted in the gap stays until somebody looks."""
+        found: list[Event] = []
+        for path, cid in gained.records.items():
+            collection, _, rkey = path.partition("/")
+            later = is_tid(rkey) and rkey > row.rev
+            if gained.whole and not later and collection != PROFILE:
+                continue  # known already, as far as its key tells
+            operation = "create" if later else "update"
+            self._add(did, path, operation, cid, gained.claim.blocks[cid], gained.claim.commit.rev, found)
+        return sorted(found, key=_rkey)[-MAX_MISSED:]
+
+
+def _rkey(event: Event) -> str:
+    return event.rkey if isinstance(event, Change) else ""
