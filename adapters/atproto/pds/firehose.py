@@ -14,6 +14,8 @@ from bridged.api import Prepared, Tx
 
 SIGNAL: Final = "atproto/event"
 """What every process of the bridge is told of each new event; the word with it is its `seq`."""
+GONE: Final = "atproto/events-gone"
+"""What they are told when events were thrown away."""
 
 _NEXT: Final = Prepared(
     sa.update(sequence).where(sequence.c.id == 1).values(last=sequence.c.last + 1).returning(sequence.c.last)
@@ -97,11 +99,13 @@ def after(tx: Tx, seq: int, most: int) -> list[Event]:
 def forget(tx: Tx, repo: int) -> None:
     """Throw away what was said of a repository, its status left out."""
     tx.execute(sa.delete(events).where(events.c.repo == repo, events.c.kind != "account"))
+    tx.signal(GONE)
 
 
 def expire(tx: Tx, before: float) -> None:
     """Throw away events from before that time (seconds); their numbers are not used again."""
     tx.execute(sa.delete(events).where(events.c.at < int(before)))
+    tx.signal(GONE)
 
 
 def _spelled(at: float) -> str:

@@ -174,7 +174,7 @@ class Repos:
         blobs: dict[str, set[Cid]],
         at: float,
     ) -> Repo:
-        self._nodes.blocks = partial(_node, tx, repo.id)
+        self._nodes.blocks = partial(node_of, tx, repo.id)
         changed = tree.change(self._nodes, repo.root, ops)
         made = commit.sign(key, repo.did, after(repo.rev, int(at * 1e6), 0), changed.root)
         following = replace(repo, rev=made.rev, root=changed.root, head=made.block())
@@ -183,8 +183,8 @@ class Repos:
         packed = car.write(following.head_cid, blocks.items())
         if len(packed) > MAX_BLOCKS:
             raise Malformed("size")
-        for gone in changed.gone:
-            tx.execute(_DROP_NODES, {"of": repo.id, "id": bytes(gone)})
+        if changed.gone:
+            tx.execute(_DROP_NODES, [{"of": repo.id, "id": bytes(gone)} for gone in changed.gone])
         self._add(tx, following, changed.new)
         for op in ops:
             if op.prev is not None:
@@ -217,7 +217,8 @@ class Repos:
             tx.execute(_ADD_NODES, rows)
 
 
-def _node(tx: Tx, repo: int, cid: Cid) -> bytes | None:
+def node_of(tx: Tx, repo: int, cid: Cid) -> bytes | None:
+    """The block of a node, for `Nodes`."""
     return tx.execute(_NODE, {"of": repo, "id": bytes(cid)}).scalar()
 
 

@@ -42,12 +42,8 @@ def height(key: str) -> int:
 def shared(one: bytes, other: bytes) -> int:
     """How many bytes two keys have in common from the start."""
     count = min(len(one), len(other))
-    if one[:count] == other[:count]:
-        return count
-    low = 0
-    while one[low] == other[low]:
-        low += 1
-    return low
+    differing = int.from_bytes(one[:count], "big") ^ int.from_bytes(other[:count], "big")
+    return count - (differing.bit_length() + 7) // 8
 
 
 class Node:
