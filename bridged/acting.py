@@ -17,6 +17,7 @@ from bridged.echoes import FRESH, Echoes
 from bridged.following import Following, Wait
 from bridged.ghosts import Ghosts
 from bridged.lists import Lists, Plan
+from bridged.media import WAITS
 from bridged.model import (
     BOT,
     Accept,
@@ -206,7 +207,7 @@ class Acting:
             return [dropping(core, activity, "actor-gone" if account is None else "copy-of-another-bridge", told=True)]
         if account.refuses:
             return [dropping(core, activity, REFUSES, told=True)]
-        left = FETCHES
+        left, coming = FETCHES, False
         for network in sorted(where):
             await self.ghosts.ensure(account, network)
             budget = Budget(left)
@@ -216,6 +217,9 @@ class Acting:
                 if attempt < PATIENCE:
                     raise
             left = budget.left
+            coming |= await core.media.prepare(activity, network, core.adapters[network].capabilities.blobs)
+        if coming and attempt < len(WAITS):
+            raise Wait(WAITS[attempt], "for files that may still come")
         return [lambda tx: self._say(tx, activity, heard_at, channel, where)]
 
     async def _digest(self, activity: Activity, facts: Facts) -> list[Unit]:

@@ -11,6 +11,7 @@ import structlog
 from bridged.adapter import Heard, Sink
 from bridged.config import Settings
 from bridged.keys import KeyRing
+from bridged.media import Media
 from bridged.metrics import Metrics
 from bridged.model import BOT, Account, Ghost, Ref
 from bridged.processes import Process
@@ -90,6 +91,9 @@ class Core:
     def __post_init__(self) -> None:
         self.process = Process(self.store)
         self.ears = Ears(self.store)
+        s = self.settings
+        self.media = Media(self.store, s.data_dir, s.base_url, self.now, s.media.video << 20)
+        self.media.count = lambda what: self.metrics.media.labels(what).inc()
         self.inbox_wake = asyncio.Event()
         self.outbox_wake = asyncio.Event()
         self._not_before: float | None = None

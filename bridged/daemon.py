@@ -20,6 +20,7 @@ from bridged.consent import join, leave
 from bridged.core import Core
 from bridged.egress import Egress
 from bridged.host import AdapterHost
+from bridged.leftovers import Leftovers
 from bridged.model import Ref
 from bridged.outbox import Outbox
 from bridged.processes import ROLES
@@ -72,6 +73,7 @@ class Daemon:
             allow=settings.egress.allow,
             ports=settings.egress.ports,
         )
+        self.core.media.http = self.http
         self.core.process.roles = roles
         self.ready = False
         self._store_open = False
@@ -264,6 +266,7 @@ class Daemon:
             ("deliver", "outbox", self.outbox.run, True),
             ("bridge", "refresh", lambda: alone("refresh", self.refresh.run), True),
             ("bridge", "retention", lambda: alone("retention", self.retention.run), True),
+            ("bridge", "leftovers", lambda: alone("leftovers", Leftovers(core).run), True),
             ("bridge", "listed", lambda: alone("listed", self.listed), False),
             *(("ingest", n, a.run, True) for n, a in core.adapters.items()),
             *(("relay", f"{n} streams", a.serve, False) for n, a in core.adapters.items()),
@@ -316,6 +319,7 @@ class Daemon:
         except TimeoutError:
             await self.bridge.stop()
             await self.outbox.stop()
+        await self.core.media.close()
         await self.http.close()
         if self._store_open:
             await self.core.process.close()

@@ -1,6 +1,7 @@
 """Accounts and the ghosts that stand for them: fetched, minted and looked up when somebody needs them."""
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 
 from bridged import persons
@@ -88,7 +89,9 @@ class Ghosts:
             if not identity.add_ghost(tx, ghost, now):
                 return None
             ledger.write(tx, now, "minted", account.ref, actor=account.ref, to=network, ref=ghost.ref)
-            tell(core, tx, Activity(account.ref, account.ref, now, Profile(account)), network, now)
+            tell(core, tx, replace(profile, at=now), network, now)
+            if coming:
+                looks.nudge(tx, account.ref, now)
             if passing:
                 self._notice(tx, account)
             seam("ghost.minting")
@@ -96,6 +99,8 @@ class Ghosts:
             tx.signal(OUTBOX)
             return identity.ghost_for(tx, account.ref, network)
 
+        profile = Activity(account.ref, account.ref, core.now(), Profile(account))
+        coming = await core.media.prepare(profile, network, core.adapters[network].capabilities.blobs)
         for _ in range(MINTS):
             ghost = await core.adapters[network].mint(account, taken)
             made = await core.store.write(partial(unit, ghost=ghost))

@@ -2,10 +2,11 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 from bridged import inbox
-from bridged.adapter import Envelope, Heard, Http, Site, Tx
+from bridged.adapter import Blob, Envelope, Heard, Http, Site, Tx
 from bridged.core import Core
 from bridged.heaps import Heaps
 from bridged.model import Account, Copy, Ghost, Ref
@@ -115,6 +116,9 @@ class AdapterHost:
 
     async def bring(self, text: str) -> Ref | None:
         return await self._threads.found(text, self._network)
+
+    async def blob(self, sha256: bytes) -> tuple[Blob, Path] | None:
+        return await self._core.media.blob(sha256)
 
     async def counts(self) -> Mapping[str, int]:
         return await self._core.store.read(

@@ -42,6 +42,7 @@ class Metrics:
             buckets=LAG_BUCKETS,
         )
         self.egress = Counter("bridged_egress_refused_total", "Requests the guard refused", ["reason"], registry=r)
+        self.media = Counter("bridged_media_total", "Files of others made ours, or not", ["outcome"], registry=r)
         self.pruned = Counter("bridged_pruned_total", "Rows kept long enough", ["table"], registry=r)
         self.size = Gauge("bridged_store_bytes", "Size of the database", registry=r)
         self._own: dict[str, Gauge] = {}

@@ -8,9 +8,10 @@ from bridged import persons
 from bridged.adapter import Unreachable
 from bridged.consent import keep
 from bridged.core import Core
+from bridged.files import kept_for
 from bridged.model import Account, Activity, Ghost, Profile, Ref
 from bridged.notes import Unit, note
-from bridged.store import identity, notices
+from bridged.store import blobs, identity, notices
 from bridged.store.engine import Tx
 from bridged.store.signals import OUTBOX
 from bridged.tell import tell
@@ -19,6 +20,8 @@ DAY = 86400.0
 WEEK = 7 * DAY
 GRACE = 2 * DAY
 """Seconds for which a name is kept that its host no longer confirms; it is looked at daily meanwhile."""
+SOON = 300.0
+"""Seconds after which an account is looked at again whose pictures were not to be had just now."""
 _LOST = "alias"
 
 
@@ -46,6 +49,7 @@ class Profiles:
         steady = await core.store.read(lambda tx: _steady(tx, account, core.now()))
         proved = await persons.prove(core, account)
         names = await self._names(steady)
+        coming = await self._pictures(activity, steady)
 
         def unit(tx: Tx) -> None:
             now = core.now()
@@ -55,14 +59,14 @@ class Profiles:
                 notices.drop(tx, ref, _LOST)
             elif notices.at(tx, ref, _LOST) is None:
                 notices.put(tx, ref, _LOST, now)
-            due = _due(ref, now, DAY if lost else WEEK)
+            due = now + SOON if coming else _due(ref, now, DAY if lost else WEEK)
             keep(core, tx, steady, due)
             persons.settle(core, tx, ref, proved, due)
             if identity.standing(tx, ref) == "out":
                 return
             renamed = {_rename(core, tx, ghost, handle) for ghost, handle in names}
             ghosts = {g.ref.network for g in identity.ghosts_of(tx, ref)}
-            told = ghosts & (renamed if steady == old else ghosts)
+            told = ghosts & (renamed | self._repainted(tx, steady) if steady == old else ghosts)
             if told:
                 note(core, tx, "heard", activity, "profile")
             for network in sorted(told):
@@ -70,6 +74,22 @@ class Profiles:
             tx.signal(OUTBOX)
 
         return unit
+
+    async def _pictures(self, activity: Activity, account: Account) -> bool:
+        """Fetches the account's pictures for where it is shown; whether some may still come."""
+        core, profile = self.core, replace(activity, act=Profile(account))
+        ghosts = await core.store.read(lambda tx: identity.ghosts_of(tx, account.ref))
+        networks = sorted({g.ref.network for g in ghosts} & core.adapters.keys())
+        return any([await core.media.prepare(profile, n, core.adapters[n].capabilities.blobs) for n in networks])
+
+    def _repainted(self, tx: Tx, account: Account) -> set[str]:
+        """Where pictures of the account are to be had that are not shown yet."""
+        profile, found = Activity(account.ref, account.ref, 0.0, Profile(account)), set[str]()
+        for network, adapter in self.core.adapters.items():
+            files, _ = kept_for(tx, profile, network, adapter.capabilities.blobs, "")
+            if {f.sha256 for f in files.values() if f is not None} - blobs.used(tx, network, account.ref):
+                found.add(network)
+        return found
 
     async def _names(self, account: Account) -> list[tuple[Ghost, str]]:
         """Ghosts of the account that would be called otherwise if they were made now."""

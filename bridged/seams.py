@@ -1,9 +1,6 @@
 """Crash seams: places named after what recovery must guarantee, where a test may kill the process for real.
 
 `BRIDGED_CRASH=name:count` kills it with SIGKILL at the count-th passing; nobody sets that in production.
-
-Files of media do not exist yet. When they do: `blob.written` (the file is there, no row names it: it is swept, and
-fetched again when asked for) and `blob.kept` (both are there: never fetched again).
 """
 
 import os
@@ -25,6 +22,8 @@ SEAMS = {
     "cursor.moved": "stored with how far its source was read: nothing before that is missing, or taken twice",
     "cursor.alone": "how far a quiet source was read: nothing that came meanwhile is missing",
     # station 2
+    "blob.placed": "a file is there, no row names it: it is swept, and fetched again when asked for",
+    "blob.kept": "file and row are there: it is never fetched again",
     "bridge.prepared": "accounts and parents fetched, nothing decided on disk: it is done again",
     "bridge.deciding": "copies, deliveries and ledger in an open transaction: all of it, or nothing and done again",
     "bridge.committed": "copies and deliveries stored: they are sent without the envelope being read again",

@@ -7,6 +7,7 @@ are stored with.
 from bridged import agenda
 from bridged.adapter import Part, Rejected, There, View
 from bridged.core import Core
+from bridged.files import kept_for, origin_of
 from bridged.model import (
     BOT,
     Accept,
@@ -29,7 +30,7 @@ from bridged.model import (
     Tally,
     Vote,
 )
-from bridged.store import acts, follows, heirs, identity, ledger, persons, pins, polls, queue, queued
+from bridged.store import acts, blobs, follows, heirs, identity, ledger, persons, pins, polls, queue, queued
 from bridged.store.engine import Tx
 from bridged.store.signals import EARS
 from bridged.words import body_of, people_in, posts_in
@@ -62,6 +63,8 @@ def tell(core: Core, tx: Tx, activity: Activity, network: str, heard_at: float, 
     if kind not in sink.capabilities.acts:
         note("lost", f"{network} has no {kind}")
         return 0
+    if isinstance(activity.act, Delete) and sink.capabilities.blobs is not None:
+        blobs.use(tx, network, activity.act.target, ())
     view = _view(core, tx, activity, network, heard_at, context)
     if view is None:
         note("dropped", "no-ghost")
@@ -73,6 +76,9 @@ def tell(core: Core, tx: Tx, activity: Activity, network: str, heard_at: float, 
         return 0
     for loss in out.losses:
         note("lost", loss)
+    for url, blob in view.blobs.items():
+        if blob is None:
+            note("lost", f"a file was not taken over: {blobs.why_not(tx, network, url)} ({url})")
     if isinstance(activity.act, Post) and _stands_otherwise(tx, out.parts, activity.ref, network):
         note("copied", "stands already")
         return 0
@@ -81,6 +87,9 @@ def tell(core: Core, tx: Tx, activity: Activity, network: str, heard_at: float, 
     for part in out.parts:
         queued += _store(core, tx, activity, network, kind, part, reached)
         note("copied", "gone" if part.gone else "", part.ref)
+    if view.blobs or isinstance(activity.act, Edit | Profile):
+        files = {b.sha256 for b in view.blobs.values() if b is not None}
+        blobs.use(tx, network, origin_of(activity), files if out.parts else ())
     if isinstance(activity.act, Post):
         _remind(core, tx, activity.act.body)
     core.metrics.carried.labels(activity.ref.network, network, kind).inc()
@@ -178,6 +187,7 @@ def _view(core: Core, tx: Tx, activity: Activity, network: str, heard_at: float,
         r: ghost if r == activity.actor else _stands_for(tx, r, network) for r in people if r.network != network
     }
     about = _about(activity)
+    files, cards = kept_for(tx, activity, network, core.adapters[network].capabilities.blobs, core.settings.base_url)
     return View(
         at=heard_at,
         actor=ghost,
@@ -194,6 +204,8 @@ def _view(core: Core, tx: Tx, activity: Activity, network: str, heard_at: float,
         links=_links(core, tx, activity, network),
         subject=subject,
         not_before=core.not_before(tx),
+        blobs=files,
+        cards=cards,
     )
 
 

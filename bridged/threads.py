@@ -218,6 +218,7 @@ class Threads:
                 await self.bring(activity, network, budget)
             except Unreachable:
                 core.log.info("parent_unreachable", post=str(activity.ref), network=network)
+            await core.media.prepare(activity, network, core.adapters[network].capabilities.blobs)
 
         def unit(tx: Tx) -> None:
             known = acts.find(tx, activity.ref)

@@ -8,6 +8,7 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from bridged.adapter.values import (
+    Blob,
     Capabilities,
     Delivery,
     Envelope,
@@ -160,6 +161,10 @@ class Host(Protocol):
 
         The native ref of the copy or ghost; None: nothing, or no consent. Raises Unreachable.
         """
+        ...
+
+    async def blob(self, sha256: bytes) -> tuple[Blob, Path] | None:
+        """A file that we own and that something of ours shows, and where it lies, to be served as it is."""
         ...
 
     async def counts(self) -> Mapping[str, int]:

@@ -26,6 +26,8 @@ def backup(file: Path, out: Path, as_json: bool) -> int:
             f"Saved {made.rows} rows of {made.domain} in {out}.",
             f"The secret is not in it: keep {_secret(settings)} as well, and apart from it.",
         ]
+        if (media := settings.data_dir / "media").is_dir():
+            lines.append(f"Nor are the pictures and films in {media}: copy that folder too.")
         show(_facts(made) | {"file": str(out)}, lines, as_json)
         return 0
 

@@ -217,10 +217,17 @@ class Keep(_Section):
     sent: Duration = 30 * DAY
     dead: Duration = 90 * DAY
     ledger: Duration = 90 * DAY
+    media: Duration = 7 * DAY
 
     def ages(self) -> dict[str, float]:
         """In seconds; infinite is for ever."""
-        return {"input": self.input, "sent": self.sent, "dead": self.dead, "ledger": self.ledger}
+        return self.model_dump()
+
+
+class Media(_Section):
+    """Megabytes of a film that is taken over for a network that has to own it; 0: none are."""
+
+    video: Annotated[int, Field(ge=0, le=500)] = 50
 
 
 class Settings(_Section):
@@ -244,6 +251,7 @@ class Settings(_Section):
     egress: Egress = Egress()
     bot: Bot = Bot()
     keep: Keep = Keep()
+    media: Media = Media()
     adapters: Annotated[dict[str, RawAdapter], Field(max_length=100, repr=False)] = {}
     log: Log = Log()
 

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Integer, MetaData, Table, func, inspect, select, text
 
 from bridged.store.engine import Tx
-from bridged.store.schema import metadata
+from bridged.store.schema_files import metadata
 
 PAGE = 500
 JUMP = 1 << 32

@@ -8,7 +8,7 @@ from typing import TypeVar
 from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
 
-from bridged.adapter import Envelope, Heard, Http, Site, Tx
+from bridged.adapter import Blob, Envelope, Heard, Http, Site, Tx
 from bridged.keys import KeyRing
 from bridged.model import Account, Copy, Ghost, Ref
 from bridged.store import engine
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 class FakeHost:
     """What a test puts in: `ghosts`, `copies`, `pins`, `replies`, `people` (for `lookup`), `places` (for `bring`),
-    `heard`. What it finds: `received`, `drops`.
+    `files` (for `blob`), `heard`. What it finds: `received`, `drops`.
     """
 
     def __init__(self, domain: str = "bridge.test", at: float = 1_790_000_000.0) -> None:
@@ -40,6 +40,7 @@ class FakeHost:
         self.pins: list[Ref] = []
         self.replies: dict[Ref, list[Ref]] = {}
         self.places: dict[str, Ref] = {}
+        self.files: dict[bytes, tuple[Blob, Path]] = {}
         self.refusals: list[str] = []
         self.drops: list[str] = []
         self.gauges: dict[str, float] = {}
@@ -140,6 +141,9 @@ class FakeHost:
 
     async def bring(self, text: str) -> Ref | None:
         return self.places.get(text)
+
+    async def blob(self, sha256: bytes) -> tuple[Blob, Path] | None:
+        return self.files.get(sha256)
 
     async def counts(self) -> Mapping[str, int]:
         return {"ghosts": len(self.ghosts), "posts": len(self.copies)}

@@ -77,6 +77,7 @@ class Harness:
         s = self.settings
         self.core = Core(s, Store(url_of(s.store, s.data_dir)), KeyRing(b"harness." * 4), clock=self.clock)
         self.core.log = self.log
+        self.core.media.http = self.http
         self.bridge = Bridge(self.core)
         self.outbox = Outbox(self.core)
         self.refresh = Refresh(self.core, self.bridge.ghosts.profiles)
@@ -107,6 +108,7 @@ class Harness:
     async def close(self) -> None:
         await self.bridge.stop()
         await self.outbox.stop()
+        await self.core.media.close()
         await self.core.store.close()
 
     async def restart(self) -> None:

@@ -3,7 +3,7 @@
 Its wire format is one JSON object for each act, read and written alike.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from bridged.adapter import (
     API_VERSION,
+    BlobLimit,
     Capabilities,
     Delivery,
     Envelope,
@@ -27,6 +28,7 @@ from bridged.adapter import (
     Sink,
     Tx,
     Unreachable,
+    Use,
     View,
 )
 from bridged.model import (
@@ -83,6 +85,7 @@ class FakeNetwork:
     hub: bool = True
     acts: frozenset[str] = ACTS
     discreet: frozenset[str] = frozenset()
+    blobs: Mapping[Use, BlobLimit] | None = None
     people: dict[str, Account] = field(default_factory=dict[str, Account])
     said: dict[str, Envelope] = field(default_factory=dict[str, Envelope])
     sent: list[tuple[str, Told]] = field(default_factory=list[tuple[str, Told]])
@@ -95,7 +98,9 @@ class FakeNetwork:
     @property
     def adapter(self) -> type[Sink]:
         """The adapter class of this network."""
-        means = Capabilities(acts=self.acts, follows=self.follows, hearing=self.hearing, discreet=self.discreet)
+        means = Capabilities(
+            acts=self.acts, follows=self.follows, hearing=self.hearing, discreet=self.discreet, blobs=self.blobs
+        )
         return type("Fake", (_Fake,), {"network": self.name, "capabilities": means, "world": self})
 
     def ref(self, id: str) -> Ref:
@@ -227,7 +232,9 @@ class _Fake:
         here = tuple(g.ref.id for r in named if (g := view.ghosts.get(r)))
 
         def part(of: Ref, ref: Ref | None, id: str, *, gone: bool = False, **values: Any) -> Part:
-            told = Told(kind=kind, id=id, by=by, at=at, mark=str(activity.ref), **values)
+            files = tuple(b.sha256.hex() if b else f"link {url}" for url, b in view.blobs.items())
+            cards = tuple(f"{c.title} ({c.thumb})" for c in view.cards.values() if c)
+            told = Told(kind=kind, id=id, by=by, at=at, mark=str(activity.ref), files=files, cards=cards, **values)
             body = msgspec.json.encode(told)
             return Part(of, ref, body, b"" if gone else body, endpoints, gone=gone)
 

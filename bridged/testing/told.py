@@ -16,6 +16,7 @@ from bridged.model import (
     Edit,
     Follow,
     FollowList,
+    Media,
     Message,
     Move,
     Option,
@@ -43,7 +44,8 @@ class Told(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     """One act on the wire. `target` is what it is about: a post answered, liked or taken back, an account followed.
 
     `parent` is what an edited post answers. `targets` are several, `mentions` whom it names, or for a message to whom
-    it goes. `options` make a post a poll, `votes` are their counts. `links` are found in the text.
+    it goes. `options` make a post a poll, `votes` are their counts. `links` are found in the text. `files`
+    are addresses of what a post shows; in a copy, hashes of those that were made ours, and `cards` of its links.
     """
 
     kind: str
@@ -71,6 +73,8 @@ class Told(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     proof: str = ""
     msats: int = 0
     refuses: str = ""
+    files: tuple[str, ...] = ()
+    cards: tuple[str, ...] = ()
 
     def poll(self) -> Poll | None:
         """Options are named by their letters: a, b, c …"""
@@ -104,13 +108,14 @@ def act_of(told: Told, ref: Ref, by: Ref) -> Act | None:
                 PostBody(
                     ref, by, _text(told), told.at, quote=Ref(network, told.quote) if told.quote else None,
                     poll=told.poll(), expires=told.expires, reply_to=answers, mentions=mentions, mark=told.mark,
-                    audience=told.audience,
+                    audience=told.audience, media=tuple(Media(url) for url in told.files),
                     url=f"https://{network}.example/{told.id}", uri=f"{network}://{ref.id}",
                 )
             )  # fmt: skip
         case "Edit":
             parent = Ref(network, told.parent) if told.parent else None
-            return Edit(PostBody(target(), by, Text(told.text), told.at, reply_to=parent))
+            media = tuple(Media(url) for url in told.files)
+            return Edit(PostBody(target(), by, Text(told.text), told.at, reply_to=parent, media=media))
         case "FollowList":
             return FollowList(tuple(Ref(network, t) for t in told.targets))
         case "Profile":

@@ -14,7 +14,7 @@ from bridged import __version__
 from bridged.adapter import Busy
 from bridged.core import Core
 from bridged.registry import BadAdapter
-from bridged.web import health, pages
+from bridged.web import files, health, pages
 from bridged.web.clients import TRUSTED, client_ip, scheme
 
 MAX_BODY = 1 << 20
@@ -39,7 +39,12 @@ def build(core: Core, ready: Callable[[], bool]) -> web.Application:
     app[CORE] = core
     app[TRUSTED] = core.settings.trusted_proxies
     app.on_response_prepare.append(_secure)
-    served = [("bridged", [*(pages.routes(core) if "web" in roles else ()), *health.routes(core, ready)])]
+    served = [
+        (
+            "bridged",
+            [*([*pages.routes(core), *files.routes(core)] if "web" in roles else ()), *health.routes(core, ready)],
+        )
+    ]
     for network, adapter in core.adapters.items():
         web_routes = adapter.routes() if "web" in roles else ()
         streams = adapter.streams() if "relay" in roles else ()

@@ -16,7 +16,7 @@ from sqlalchemy.util import await_only
 from bridged.adapter import Busy
 from bridged.store import engine, settings
 from bridged.store.engine import Store, Tx, url_of
-from bridged.store.schema import metadata
+from bridged.store.schema_files import metadata
 from bridged.store.upgrade import CORE
 
 
