@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from aiohttp import web
 
 from adapters.atproto import plc
+from adapters.atproto.cid import Cid
 from adapters.atproto.constraints import refuse_too_often, refuse_unfit
 from adapters.atproto.documents import document_of
 from adapters.atproto.identity_tables import directory as table
@@ -59,6 +60,15 @@ class Directory:
 
     def add(self, tx: Tx, did: str, operation: Operation) -> None:
         """Takes an operation that may follow. Raises Malformed with the reason why it may not."""
+        at, undone = self._judge(tx, did, operation)
+        if undone:
+            cids = [str(cid) for cid in undone]
+            tx.execute(sa.update(table).where(table.c.did == did, table.c.cid.in_(cids)).values(nullified=True))
+        row = {"did": did, "cid": str(operation.cid), "at": at, "nullified": False}
+        tx.execute(sa.insert(table).values(**row, operation=orjson.dumps(dict(operation.fields))))
+
+    def _judge(self, tx: Tx, did: str, operation: Operation) -> tuple[int, tuple[Cid, ...]]:
+        """When the operation comes, and what it undoes. Raises Malformed."""
         refuse_unfit(operation)
         log = _counting(tx, did)
         if len(log) >= MAX_LOG:
@@ -66,13 +76,9 @@ class Directory:
         # the clock may stand still or go back, the log does not
         at = max(int(self._host.now() * 1000), log[-1].at + 1 if log else 0)
         undone = plc.follow(did, log, operation, at)
-        if undone:  # to recover is never too often
-            cids = [str(cid) for cid in undone]
-            tx.execute(sa.update(table).where(table.c.did == did, table.c.cid.in_(cids)).values(nullified=True))
-        else:
+        if not undone:  # to recover is never too often
             refuse_too_often(log, at)
-        row = {"did": did, "cid": str(operation.cid), "at": at, "nullified": False}
-        tx.execute(sa.insert(table).values(**row, operation=orjson.dumps(dict(operation.fields))))
+        return at, undone
 
     def state(self, tx: Tx, did: str) -> State | None:
         """What an identity is now; None when it ended or never was."""
@@ -89,6 +95,8 @@ class Directory:
             new = operation.prev is None
             if new and not self._room():
                 return _message(429, "Too many new identities within the last hour")
+            # first without the writer, which strangers must not keep busy with what comes to nothing
+            await self._host.read(lambda tx: self._judge(tx, did, operation))
             await self._host.write(lambda tx: self.add(tx, did, operation))
             self._new += int(new)
         except Malformed as bad:

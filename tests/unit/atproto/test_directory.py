@@ -103,6 +103,29 @@ async def test_directory_refuses_what_does_not_follow(client: Client, host: Fake
     assert await post(client, first.did, after(first, "b.test")) == 200
 
 
+async def test_directory_asks_nothing_of_the_writer_for_what_it_refuses(
+    client: Client, host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = plc.sign(state(), None, OURS)
+    assert await post(client, first.did, first) == 200
+    writes: list[object] = []
+    write = host.write
+
+    async def read(unit: Any) -> Any:
+        return await write(unit)
+
+    async def counted(unit: Any) -> Any:
+        writes.append(unit)
+        return await write(unit)
+
+    monkeypatch.setattr(host, "read", read)
+    monkeypatch.setattr(host, "write", counted)
+    assert await post(client, first.did, after(first, "b.test", SIGNING)) == 400
+    assert writes == []
+    assert await post(client, first.did, after(first, "b.test")) == 200
+    assert len(writes) == 1
+
+
 @pytest.mark.parametrize("path", ["", "/data", "/log", "/log/last", "/log/audit"])
 async def test_directory_knows_nobody_it_was_not_told_of(client: Client, path: str) -> None:
     status, said = await get(client, f"did:plc:{'a' * 24}{path}")
