@@ -34,6 +34,11 @@ class Heaps(Generic[T, R]):
             self._task = asyncio.create_task(self._run(), name="heaps")
         return await asyncio.shield(done)
 
+    async def drain(self) -> None:
+        """Waits until nothing waits: also what nobody asks about any more is done."""
+        while self._task is not None:
+            await asyncio.wait([self._task])
+
     async def _run(self) -> None:
         try:
             while self._waiting:

@@ -115,6 +115,7 @@ class Outbox:
         for task in list(self._tasks):
             task.cancel()
         await self.drain()
+        await self._settled.drain()  # what was sent and not yet written down would be sent again
 
     async def _lane(self, lane: queue.Lane) -> None:
         """Sends the heads of one lane until it is empty, has to wait, or has had its turn."""

@@ -73,6 +73,21 @@ async def test_who_leaves_does_not_disturb_the_others() -> None:
     assert tasks[0].cancelled() or tasks[0].cancelling()
 
 
+async def test_drain_waits_for_what_nobody_asks_about_any_more() -> None:
+    doubler = Doubler()
+    doubler.go.clear()
+    tasks = [asyncio.create_task(doubler.all.ask(n)) for n in range(5)]
+    await asyncio.sleep(0)
+    for task in tasks:
+        task.cancel()
+    drained = asyncio.create_task(doubler.all.drain())
+    await asyncio.sleep(0)
+    assert not drained.done()
+    doubler.go.set()
+    await drained
+    assert doubler.heaps == [[0, 1, 2], [3, 4]]
+
+
 async def test_more_than_there_is_room_for_is_refused() -> None:
     doubler = Doubler(most=1)
     doubler.go.clear()
