@@ -23,16 +23,17 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from bridged.adapter import Busy
 from bridged.prepared import Prepared
+from bridged.store import connecting
 from bridged.store.signals import Signals
 from bridged.store.workers import Workers
 
 if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncEngine
+    pass
 
 T = TypeVar("T")
 BATCH = 200
@@ -43,10 +44,10 @@ READERS = 2
 """Threads that read from SQLite."""
 ANSWER = 10.0
 """Seconds that who brings something waits for the word that it is stored."""
+LAST = 5.0
+"""Seconds that a store which is closed has for what still waits."""
 WRITER = 0x6272_6467
 """The advisory lock that whoever writes holds (PostgreSQL)."""
-PATIENCE = 15
-"""Seconds after which PostgreSQL ends what waits for a lock, or holds one and does nothing."""
 
 AWAY = (DBAPIError, sqlite3.Error, OSError, TimeoutError)
 """What is raised where the database is not to be had."""
@@ -94,33 +95,6 @@ def url_of(store: str, data_dir: Path) -> str:
     return f"sqlite:///{data_dir / 'bridged.sqlite3'}" if store == "sqlite" else store
 
 
-def _sqlite(url: str, begin: str) -> Engine:
-    """Transactions are SQLAlchemy's: the driver's own rules would keep reads outside them."""
-    engine = create_engine(url, connect_args={"check_same_thread": False, "cached_statements": 1000})
-    event.listen(engine, "connect", _pragmas)
-
-    def start(conn: Connection) -> None:
-        conn.exec_driver_sql(begin)
-
-    event.listen(engine, "begin", start)
-    return engine
-
-
-def _pragmas(dbapi: Any, _record: Any) -> None:
-    dbapi.isolation_level = None
-    cursor = dbapi.cursor()
-    for pragma in (
-        "auto_vacuum=INCREMENTAL",  # counts for new files alone
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        "foreign_keys=ON",
-        "busy_timeout=5000",
-        "temp_store=MEMORY",
-    ):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
 class Store:
     """An open database. `open` first, `close` last."""
 
@@ -142,19 +116,23 @@ class Store:
     async def open(self) -> None:
         """Connects. Raises Busy when the database cannot be had."""
         if self.sqlite:
-            self._thread = Workers(_sqlite(self.url, "BEGIN IMMEDIATE"), "store", 1)
-            self._readers = Workers(_sqlite(self.url, "BEGIN"), "store-read", READERS)
+            self._thread = Workers(connecting.sqlite(self.url, "BEGIN IMMEDIATE"), "store", 1)
+            self._readers = Workers(connecting.sqlite(self.url, "BEGIN"), "store-read", READERS)
         else:
-            self._async = _postgres(self.url, pool_size=5, max_overflow=5)
+            self._async = connecting.postgres(self.url, pool_size=5, max_overflow=5)
             # PostgreSQL would else show what others commit between two statements
             self._snapshots = self._async.execution_options(isolation_level="REPEATABLE READ")
             # so that claims and signs of life wait for nobody's reads
-            self._aside = _postgres(self.url, pool_size=2, max_overflow=1)
+            self._aside = connecting.postgres(self.url, pool_size=2, max_overflow=1)
             self.signals.listen(self._aside)
         self._writer = asyncio.create_task(self._write_loop(), name="store writer")
 
     async def close(self) -> None:
+        """What waits to be written is, unless the database takes too long."""
         if self._writer:
+            with contextlib.suppress(Busy, TimeoutError):
+                async with asyncio.timeout(LAST):
+                    await self.write(lambda tx: None)
             self._writer.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._writer
@@ -250,7 +228,7 @@ class Store:
             from sqlalchemy.ext.asyncio import create_async_engine
 
             # one process at a time, and however long it takes
-            engine = create_async_engine(self.url, pool_size=1, connect_args={"timeout": PATIENCE})
+            engine = create_async_engine(self.url, pool_size=1, connect_args={"timeout": connecting.PATIENCE})
             try:
                 async with engine.connect() as conn:
                     await conn.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITER})")
@@ -285,26 +263,6 @@ class Store:
             self.failing = str(error or next((_busy(u.error) for u in batch if u.error and _operational(u.error)), ""))
             for unit in batch[:done]:
                 _settle(unit, error, self.signals)
-
-
-def _postgres(url: str, *, pool_size: int, max_overflow: int) -> "AsyncEngine":
-    """An engine whose connections neither wait nor hold others up for ever."""
-    # megabytes that SQLite does without
-    from sqlalchemy.ext.asyncio import create_async_engine
-
-    limits = {
-        "lock_timeout": f"{PATIENCE}s",
-        "idle_in_transaction_session_timeout": f"{PATIENCE}s",
-    }
-    arguments = {"server_settings": limits, "timeout": PATIENCE, "command_timeout": 2 * PATIENCE}
-    return create_async_engine(
-        url,
-        pool_size=pool_size,
-        max_overflow=max_overflow,
-        pool_pre_ping=True,
-        pool_timeout=PATIENCE,
-        connect_args=arguments,
-    )
 
 
 def _reading(conn: Connection) -> Tx:

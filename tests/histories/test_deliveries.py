@@ -16,6 +16,7 @@ from bridged.testing import FakeNetwork, Harness
 POSTS = 6
 READERS = 4
 RUNS = 5
+EVERY = {"taken", "busy", "later", "lost", "slow", "refused"}
 
 
 class Peers:
@@ -116,10 +117,8 @@ async def test_deliveries_keep_their_order_and_come_once(store_url: str, tmp_pat
     seed = int(os.environ.get("BRIDGED_SEED") or time.time_ns() // 1000 % 10**12)
     print(f"BRIDGED_SEED={seed}")
     outcomes = Counter[str]()
-    if store_url == "sqlite":
-        for run in range(RUNS):
-            peers = await play(store_url, tmp_path / str(run), seed + run)
-            outcomes += peers.outcomes
-    else:
-        outcomes = (await play(store_url, tmp_path, seed)).outcomes
-    assert outcomes.keys() >= {"taken", "busy", "later", "lost", "slow", "refused"}
+    for run in range(RUNS):
+        outcomes += (await play(store_url, tmp_path / str(run), seed + run)).outcomes
+        if store_url != "sqlite" and outcomes.keys() >= EVERY:
+            break
+    assert outcomes.keys() >= EVERY
