@@ -14,7 +14,7 @@ from adapters.atproto.envelopes import Standing
 from adapters.atproto.frames import MAX_FRAME
 from adapters.atproto.identity import Resolver
 from adapters.atproto.intake import Intake, People, Renamed, Stood
-from adapters.atproto.repos import Heard, Missed, Repos
+from adapters.atproto.repos import Missed, Repos, Said
 from adapters.atproto.stream import SAVE_EVERY, Ended, Stream
 from adapters.atproto.syntax import parse_datetime
 from adapters.atproto.wanted import Wanted
@@ -88,7 +88,7 @@ class Dialect:
     def skip(self, count: int) -> None:
         self.cursor = str(int(self.cursor) + count)
 
-    def take(self, frame: bytes, wanted: Wanted) -> Heard | None:
+    def take(self, frame: bytes, wanted: Wanted) -> Said | None:
         kind, start = frames.split(frame)
         if kind in ("", "#info"):
             return self._told(kind, frames.body(frame, start))
@@ -99,7 +99,7 @@ class Dialect:
         self._last = frame
         return self._event(kind, frame, start, wanted) if wanted.names(frame) else None
 
-    def _event(self, kind: str, frame: bytes, start: int, wanted: Wanted) -> Heard | None:
+    def _event(self, kind: str, frame: bytes, start: int, wanted: Wanted) -> Said | None:
         said = frames.body(frame, start)
         self._last = b""
         self._move(said)

@@ -14,6 +14,7 @@ v2  `/xrpc/network.bsky.jetstream.subscribeEvents?collections=&dids=&kinds=&curs
     subscribeEvents.json there, and docs/README.md §5.2, 2026-08)
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final, TypeVar
@@ -112,7 +113,7 @@ def dialect(url: str, host: Host, *, narrow: bool = False) -> "V1 | V2":
     return (V2 if urlsplit(url).path == V2_PATH else V1)(url, host, narrow)
 
 
-class _Jetstream:
+class _Jetstream(ABC):
     """The frame read last is looked into only when its place is asked for: most are for nobody here."""
 
     max_frame = MAX_FRAME
@@ -132,12 +133,9 @@ class _Jetstream:
     def cursor(self, place: str) -> None:
         self._cursor, self._last = place, b""
 
+    @abstractmethod
     def _place(self, frame: bytes) -> str:
         """The cursor after this frame, "" where it has none."""
-        raise NotImplementedError
-
-    def refused(self, failed: EgressFailed) -> None:
-        """Tried again as it is."""
 
     def _dids(self, wanted: Wanted) -> list[str]:
         """The accounts to narrow the stream to, none for everybody."""
@@ -178,6 +176,9 @@ class V1(_Jetstream):
             "maxMessageSizeBytes": MAX_FRAME,
         }
         return msgspec.json.encode({"type": "options_update", "payload": payload}).decode()
+
+    def refused(self, failed: EgressFailed) -> None:
+        """Tried again as it is."""
 
     def skip(self, count: int) -> None:
         self.cursor = str(int(self.cursor) + _REWIND + count)

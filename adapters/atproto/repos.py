@@ -37,7 +37,7 @@ class Missed:
     why: str
 
 
-Heard = Committed | Synced | Stood | Renamed | Missed
+Said = Committed | Synced | Stood | Renamed | Missed
 
 
 class _Batch:
@@ -87,12 +87,12 @@ class Repos:
                 attempt = 0
                 await self._stale.wait()
 
-    async def store(self, heard: Sequence[Heard], cursor: tuple[str, str]) -> None:
+    async def store(self, heard: Sequence[Said], cursor: tuple[str, str]) -> None:
         """Raises Busy; then nothing was stored, and the same may be handed in again."""
         async with self._one_writer:
             await self._store(heard, cursor)
 
-    async def _store(self, heard: Sequence[Heard], cursor: tuple[str, str]) -> None:
+    async def _store(self, heard: Sequence[Said], cursor: tuple[str, str]) -> None:
         dids = {what.did for what in heard if isinstance(what, Committed | Synced)}
         rows = await self._host.read(lambda tx: known.of(tx, dids)) if dids else {}
         batch = _Batch(rows)

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import adapters.atproto
-from adapters.atproto import known
+from adapters.atproto import known, tid
 from adapters.atproto.crypto import PublicKey
 from adapters.atproto.documents import Document
 from adapters.atproto.firehose import Firehose
@@ -30,8 +30,6 @@ def post(text: str = "hello", **more: object) -> dict[str, object]:
 
 def key_at(second: int) -> str:
     """A record key of so many seconds after NOW."""
-    from adapters.atproto import tid
-
     return tid.make(int((NOW + second) * 1_000_000), 2)
 
 

@@ -1,0 +1,80 @@
+"""Accounts as they are now: handle both ways, host, profile."""
+
+import json
+
+import pytest
+
+from adapters.atproto.documents import Document
+from adapters.atproto.envelopes import Person
+from adapters.atproto.identity import INVALID
+from adapters.atproto.people import PROFILE_PATH, Accounts
+from bridged.api import EgressFailed, Unreachable
+from bridged.testing.fakehost import FakeHost
+
+DID = "did:plc:aaaaaaaaaaaaaaaaaaaaaaaa"
+PDS = "https://pds.test"
+PAGE = f"{PDS}{PROFILE_PATH}did%3Aplc%3Aaaaaaaaaaaaaaaaaaaaaaaaa"
+PROFILE = {"$type": "app.bsky.actor.profile", "displayName": "Alice"}
+
+
+class Names:
+    """Stands in for the resolver."""
+
+    def __init__(self, found: Document | None) -> None:
+        self.found = found
+        self.forgotten: list[str] = []
+
+    async def resolve(self, did: str) -> Document | None:
+        return self.found
+
+    def forget(self, did: str) -> None:
+        self.forgotten.append(did)
+
+
+def accounts(found: Document | None) -> tuple[Accounts, FakeHost, Names]:
+    host, names = FakeHost(), Names(found)
+    return Accounts(host, names), host, names  # type: ignore[arg-type]
+
+
+async def test_a_person_is_asked_for_anew_with_the_profile() -> None:
+    people, host, names = accounts(Document(DID, "alice.test", None, PDS))
+    host.http.serve(PAGE, json.dumps({"uri": "at://x", "value": PROFILE}).encode())
+    assert await people.person(DID) == Person(DID, "alice.test", PDS, PROFILE)
+    assert names.forgotten == [DID]
+
+
+async def test_a_person_without_a_profile_is_one_all_the_same() -> None:
+    people, host, _ = accounts(Document(DID, INVALID, None, PDS))
+    host.http.serve(PAGE, b'{"error":"RecordNotFound"}', status=400)
+    assert await people.person(DID) == Person(DID, "", PDS, None)
+
+
+async def test_nobody_is_nobody() -> None:
+    people, _, _ = accounts(None)
+    assert await people.person(DID) is None
+    assert await people.whereabouts(DID) == ("", "")
+
+
+async def test_whereabouts_leave_out_a_handle_that_does_not_lead_back() -> None:
+    people, _, names = accounts(Document(DID, INVALID, None, PDS))
+    assert await people.whereabouts(DID) == ("", PDS)
+    assert names.forgotten == []
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b'{"value":' + b"[" * 5000])
+async def test_an_answer_that_is_none_says_nothing(body: bytes) -> None:
+    people, host, _ = accounts(Document(DID, "alice.test", None, PDS))
+    host.http.serve(PAGE, body)
+    with pytest.raises(Unreachable):
+        await people.person(DID)
+
+
+@pytest.mark.parametrize("status", [500, 429, 403])
+async def test_a_host_that_does_not_answer_is_unreachable(status: int) -> None:
+    people, host, _ = accounts(Document(DID, "alice.test", None, PDS))
+    host.http.serve(PAGE, status=status)
+    with pytest.raises(Unreachable):
+        await people.person(DID)
+    host.http.pages[PAGE] = EgressFailed("connect")
+    with pytest.raises(Unreachable):
+        await people.person(DID)
