@@ -24,6 +24,7 @@ import msgspec
 
 from adapters.atproto import cbor
 from adapters.atproto.envelopes import Change, Standing
+from adapters.atproto.identity import can_be
 from adapters.atproto.intake import Event, Renamed, Stood
 from adapters.atproto.stream import Ended
 from adapters.atproto.syntax import is_record_key, is_tid
@@ -296,6 +297,8 @@ def _decoded(decoder: msgspec.json.Decoder[_Kind], frame: bytes) -> _Kind:
 def _change(did: str, said: _Commit, wanted: Wanted) -> Change | None:
     if not wanted.wants(did, said.collection, said.operation, said.record):
         return None
+    if not can_be(did):
+        raise Malformed("did")
     if said.operation not in _OPERATIONS or not is_record_key(said.rkey) or not is_tid(said.rev):
         raise Malformed("commit")
     if said.operation == "delete":

@@ -16,7 +16,7 @@ from adapters.atproto.cid import Cid
 from adapters.atproto.crypto import PublicKey
 from adapters.atproto.envelopes import Change
 from adapters.atproto.frames import Committed, Synced
-from adapters.atproto.identity import Resolver
+from adapters.atproto.identity import Resolver, can_be
 from adapters.atproto.intake import Event, Intake, Renamed, Stood
 from adapters.atproto.known import Known
 from adapters.atproto.stream import backoff
@@ -43,8 +43,8 @@ Said = Committed | Synced | Stood | Renamed | Missed
 class _Batch:
     """What comes of things heard together."""
 
-    def __init__(self, rows: dict[str, Known]) -> None:
-        self.rows = rows
+    def __init__(self, rows: dict[str, Known], keys: dict[str, PublicKey | None]) -> None:
+        self.rows, self.keys = rows, keys
         self.moved: set[str] = set()
         self.events: list[Event] = []
         self.doubt = False
@@ -95,8 +95,8 @@ class Repos:
     async def _store(self, heard: Sequence[Said], cursor: tuple[str, str]) -> None:
         dids = {what.did for what in heard if isinstance(what, Committed | Synced)}
         rows = await self._host.read(lambda tx: known.of(tx, dids)) if dids else {}
-        batch = _Batch(rows)
-        await asyncio.gather(*(self._key(did) for did in dids))  # into the cache, side by side
+        keys = await asyncio.gather(*(self._key(did) for did in dids))
+        batch = _Batch(rows, dict(zip(dids, keys, strict=True)))
         for what in heard:
             match what:
                 case Committed() | Synced():
@@ -134,8 +134,10 @@ class Repos:
 
     async def _check(self, said: Committed | Synced, batch: _Batch) -> None:
         try:
+            if not can_be(said.did):
+                raise Malformed("did")
             claim = verify.claim_of(said, self._host.now())
-            await self._check_signature(claim)
+            batch.keys[said.did] = await self._check_signature(claim, batch.keys[said.did])
             if isinstance(said, Synced):
                 self._take_sync(said, claim, batch)
             else:
@@ -144,10 +146,9 @@ class Repos:
             self._host.refused(bad.reason)
             self._host.log.info("atproto_commit_refused", did=said.did, rev=said.rev, why=bad.reason)
 
-    async def _check_signature(self, claim: Claim) -> None:
-        """With the key looked at anew, once in a while, should it not fit. Raises Malformed."""
+    async def _check_signature(self, claim: Claim, key: PublicKey | None) -> PublicKey:
+        """The key that fits, looked at anew, once in a while, should `key` not. Raises Malformed."""
         did = claim.commit.did
-        key = await self._key(did)
         if key is None:
             raise Malformed("key_unknown")
         try:
@@ -160,6 +161,7 @@ class Repos:
             if key is None:
                 raise
             claim.check_signature(key)
+        return key
 
     def _take_commit(self, said: Committed, claim: Claim, batch: _Batch) -> None:
         """Raises Malformed for one that is not what it says."""
@@ -260,7 +262,7 @@ class Repos:
         if answer.status != 200:
             raise Unreachable(f"status {answer.status}")
         gained = await asyncio.to_thread(verify.read_repo, answer.body, did, self._host.now())
-        await self._check_signature(gained.claim)
+        await self._check_signature(gained.claim, found.key)
         return gained
 
     def _gains(self, did: str, row: Known, gained: Gained) -> list[Event]:

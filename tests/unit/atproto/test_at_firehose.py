@@ -164,6 +164,30 @@ async def test_a_gap_stays_noted_while_the_repo_cannot_be_fetched() -> None:
         assert await row(host, ALICE) == Known(alice.rev, alice.data)
 
 
+async def test_a_commit_whose_key_cannot_be_looked_at_is_made_up_for_with_the_next() -> None:
+    alice, host, directory = ScriptedRepo(ALICE, NOW), new_host(), Directory()
+
+    async def script(client: Client) -> None:
+        directory.known[ALICE] = alice.key.public
+        await client.say(alice.say(1, {f"{POSTS}/{key_at(0)}": post()}))
+        await host.until(lambda: len(host.received) == 1)
+        before = alice.rev
+        del directory.known[ALICE]
+        await client.say(alice.say(2, {f"{POSTS}/{key_at(50)}": post()}))
+        await host.until_refused("key_unknown")
+        directory.known[ALICE] = alice.key.public
+        last = alice.say(3, {f"{POSTS}/{key_at(60)}": post()})
+        host.http.serve(
+            f"{PDS}/xrpc/com.atproto.sync.getRepo?did={ALICE.replace(':', '%3A')}&since={before}", alice.whole()
+        )
+        await client.say(last)
+        await client.hold()
+
+    async with scripted(script, path=PATH) as server, listen(server.url, host, directory):
+        await host.until(lambda: len(host.received) == 3)
+    assert rkeys(host) == [key_at(0), key_at(50), key_at(60)]
+
+
 async def test_sync_with_another_tree_has_the_repo_fetched_and_with_the_same_does_not() -> None:
     alice, host = ScriptedRepo(ALICE, NOW), new_host()
 

@@ -241,6 +241,7 @@ async def test_garbled_frames_are_counted_and_who_sends_many_is_hung_up_on() -> 
             commit1(ALICE, US, {**POST, "x": 1.5}),
             commit1(ALICE, US, POST, "no/rkey"),
             commit1(ALICE, US, POST, operation="replace"),
+            commit1(f"did:web:{'a.' * 600}test", US, {"$type": "app.bsky.graph.follow", "subject": GHOST}),
         ):
             await client.say(frame)
         await client.say(commit1(ALICE, US, POST, "good"))
@@ -251,7 +252,7 @@ async def test_garbled_frames_are_counted_and_who_sends_many_is_hung_up_on() -> 
     host = StreamHost(HEARD)
     async with scripted(script, Client.hold) as server, listen(server.url, host) as pauses:
         await pauses.paused.wait()
-    assert host.refusals[:6] == ["frame", "frame", "frame", "float", "commit", "commit"]
+    assert host.refusals[:7] == ["frame", "frame", "frame", "float", "commit", "commit", "did"]
     assert len(host.refusals) == MAX_STRIKES + 1
     assert host.log.lines[-1][2]["why"] == "misbehaves"
 
