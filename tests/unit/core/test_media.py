@@ -2,82 +2,20 @@
 
 import asyncio
 import io
-from collections.abc import Callable
-from dataclasses import replace
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
-from bridged.adapter import BlobLimit, EgressFailed, EgressRefused, Response, Use
-from bridged.media import Media
-from bridged.store import blobs
-from bridged.testing import FakeNetwork, Harness, ScriptedHttp
-
-STILL = frozenset({"image/jpeg", "image/png"})
-LIMITS: dict[Use, BlobLimit] = {
-    "image": BlobLimit(2_000_000, STILL, 2000),
-    "avatar": BlobLimit(1_000_000, STILL, 1000),
-    "banner": BlobLimit(1_000_000, STILL),
-    "thumb": BlobLimit(100_000, STILL),
-    "video": BlobLimit(100_000_000, frozenset({"video/mp4"})),
-}
-URL = "https://files.example/cat.jpg"
-FILM = b"\0\0\0\x20ftypisom" + bytes(100)
-
-
-def picture(color: str = "red", format: str = "JPEG", size: tuple[int, int] = (64, 48)) -> bytes:
-    out = io.BytesIO()
-    Image.new("RGB", size, color).save(out, format)
-    return out.getvalue()
-
-
-class Scene:
-    """Alice on red, followed by bob on blue, which has to own what it shows."""
-
-    def __init__(self, bridge: Harness, red: FakeNetwork, blue: FakeNetwork) -> None:
-        self.bridge, self.red, self.blue = bridge, red, blue
-        assert isinstance(bridge.http, ScriptedHttp)
-        self.http: ScriptedHttp = bridge.http
-
-    @property
-    def media(self) -> Media:
-        return self.bridge.core.media
-
-    def serve(self, url: str = URL, body: bytes | None = None, type: str = "image/jpeg") -> None:
-        self.http.serve(url, picture() if body is None else body, type=type)
-
-    async def post(self, text: str = "look", *files: str, **values: Any) -> str:
-        envelope = self.red.post("alice", text, files=files, **values)
-        await self.bridge.hear(envelope)
-        return envelope.id
-
-    async def wait(self) -> None:
-        """Past all the times that something is tried again."""
-        for seconds in (5, 20, 60, 180):
-            await self.bridge.wait(seconds + 1)
-
-    def shown(self) -> list[tuple[str, ...]]:
-        return [t.files for t in self.blue.received("Post")]
-
-    async def losses(self, id: str) -> list[str]:
-        return [reason for step, reason in await self.bridge.ledger(self.red.ref(id)) if step == "lost"]
-
-    def on_disk(self) -> list[Path]:
-        return sorted(p for p in self.media.folder.rglob("*") if p.is_file())
+from bridged.adapter import EgressFailed, EgressRefused, Response
+from bridged.testing import FakeNetwork
+from tests.unit.core.media_scene import FILM, URL, Scene, picture, scene_of
 
 
 @pytest.fixture
 async def scene(bridge_of: Any) -> Scene:
-    red, blue = FakeNetwork("red"), FakeNetwork("blue", blobs=LIMITS)
-    red.join("alice")
-    blue.join("bob")
-    bridge = await bridge_of(red, blue)
-    ghost = await bridge.ghost(red.ref("alice"), "blue")
-    await bridge.hear(blue.say("Follow", "bob", target=ghost.ref.id))
-    return Scene(bridge, red, blue)
+    return await scene_of(bridge_of)
 
 
 async def test_picture_of_a_post_is_ours_before_the_post_is_said(scene: Scene) -> None:
@@ -266,13 +204,7 @@ async def test_film_goes_as_it_is_up_to_the_setting(scene: Scene) -> None:
 
 
 async def test_films_can_be_left_out(bridge_of: Any) -> None:
-    red, blue = FakeNetwork("red"), FakeNetwork("blue", blobs=LIMITS)
-    red.join("alice")
-    bridge = await bridge_of(red, blue, media={"video": 0})
-    scene = Scene(bridge, red, blue)
-    blue.join("bob")
-    ghost = await bridge.ghost(red.ref("alice"), "blue")
-    await bridge.hear(blue.say("Follow", "bob", target=ghost.ref.id))
+    scene = await scene_of(bridge_of, media={"video": 0})
     await scene.post("look", "https://files.example/film.mp4")
     assert scene.shown() == [("link https://files.example/film.mp4",)]
     assert scene.http.asked == []
@@ -347,85 +279,7 @@ async def test_avatar_that_was_late_is_shown_once_it_is_there(scene: Scene) -> N
     assert len(scene.blue.received("Profile")) == said
 
 
-# --- what nothing shows ---
-
-
-async def test_file_of_a_deleted_post_is_served_no_more_and_later_removed(scene: Scene) -> None:
-    scene.serve()
-    id = await scene.post("look", URL)
-    name = bytes.fromhex(scene.shown()[0][0])
-    assert await scene.media.blob(name) is not None
-    assert await scene.media.prune(86400) == 0
-    await scene.bridge.hear(scene.red.say("Delete", "alice", target=id))
-    assert await scene.media.blob(name) is None
-    assert await scene.media.prune(86400) == 0
-    scene.bridge.clock.move(90_000)
-    assert await scene.media.prune(86400) == 1
-    assert scene.on_disk() == []
-    assert await scene.bridge.read(lambda tx: blobs.get(tx, name)) is None
-
-
-async def test_file_that_another_post_shows_stays(scene: Scene) -> None:
-    scene.serve()
-    first = await scene.post("one", URL)
-    await scene.post("two", URL)
-    await scene.bridge.hear(scene.red.say("Delete", "alice", target=first))
-    await scene.media.prune(0)
-    scene.bridge.clock.move(10)
-    assert await scene.media.prune(0) == 0
-    assert await scene.media.blob(bytes.fromhex(scene.shown()[0][0])) is not None
-
-
-async def test_file_that_an_edit_leaves_out_is_served_no_more(scene: Scene) -> None:
-    scene.serve()
-    id = await scene.post("look", URL)
-    name = bytes.fromhex(scene.shown()[0][0])
-    await scene.bridge.hear(scene.red.say("Edit", "alice", target=id, text="nothing to see"))
-    assert await scene.media.blob(name) is None
-
-
-async def test_file_without_a_row_is_swept_and_one_with_a_row_stays(scene: Scene, store_url: str) -> None:
-    scene.serve()
-    await scene.post("look", URL)
-    (kept,) = scene.on_disk()
-    orphan = scene.media.path(b"\x01" * 32)
-    for path in (orphan, orphan.with_name(".half.part")):
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(b"x")
-    if store_url != "sqlite":
-        assert await scene.media.sweep() == 0  # another process may be at it
-        later = orphan.stat().st_mtime + 7200
-        scene.media._now = lambda: later
-    assert await scene.media.sweep() == 2
-    assert scene.on_disk() == [kept]
-
-
-async def test_file_that_was_lost_is_fetched_again(scene: Scene) -> None:
-    scene.serve()
-    await scene.post("one", URL)
-    scene.on_disk()[0].unlink()
-    assert await scene.media.blob(bytes.fromhex(scene.shown()[0][0])) is None
-    await scene.post("two", URL)
-    assert len(scene.on_disk()) == 1
-
-
-async def test_full_disk_is_no_end(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    scene.serve()
-    place: Callable[..., None] = Media._place
-
-    def full(*_: Any) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Media, "_place", full)
-    await scene.post("look", URL)
-    assert scene.shown() == []
-    monkeypatch.setattr(Media, "_place", place)
-    await scene.wait()
-    assert not scene.shown()[0][0].startswith("link")
-
-
 async def test_limits_of_each_use_are_kept(scene: Scene) -> None:
-    scene.blue.people["bob"] = replace(scene.blue.people["bob"])
     big = Image.effect_noise((3000, 1500), 50).convert("RGB")
     out = io.BytesIO()
     big.save(out, "JPEG", quality=95)
