@@ -20,9 +20,9 @@ from tests.unit.atproto.pds_kit import LIKE, NOW, POST, Reader, did, key, opened
 ALICE = did(0)
 
 
-@pytest.fixture
-async def db(tmp_path: Path) -> AsyncIterator[Store]:
-    async with opened(tmp_path) as it:
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def db(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    async with opened(tmp_path, request.param) as it:
         yield it
 
 

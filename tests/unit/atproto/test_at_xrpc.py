@@ -40,9 +40,9 @@ class Pds:
         return (await self.ask(name, status, **query))["error"]
 
 
-@pytest.fixture
-async def pds(tmp_path: Path) -> AsyncIterator[Pds]:
-    async with opened(tmp_path) as db:
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def pds(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Pds]:
+    async with opened(tmp_path, request.param) as db:
         host: Any = SimpleNamespace(
             read=db.read, write=db.write, site=SimpleNamespace(domain="bridge.test", handle_domain="bridge.test")
         )
