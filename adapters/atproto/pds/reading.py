@@ -99,6 +99,12 @@ def blobs(tx: Tx, repo: Repo, limit: int, cursor: Cid | None, since: str) -> lis
     return [Cid(found) for found in tx.execute(query.order_by(cid).limit(limit)).scalars()]
 
 
+def has_blob(tx: Tx, repo: Repo, cid: Cid) -> bool:
+    """Whether a record refers to it."""
+    query = sa.select(record_blobs.c.path).where(record_blobs.c.repo == repo.id, record_blobs.c.cid == bytes(cid))
+    return tx.execute(query.limit(1)).first() is not None
+
+
 def repositories(tx: Tx, after: int, limit: int) -> Iterable[Repo]:
     """All repositories there ever were, in the order they were made."""
     query = sa.select(repos).where(repos.c.id > after).order_by(repos.c.id).limit(limit)

@@ -26,6 +26,7 @@ MAX_BLOCKS: Final = 200
 _EXPORTS: Final = 2
 """Whole repositories read at a time: each is held in memory while it is sent."""
 _CORS: Final = {"Access-Control-Allow-Origin": "*"}
+_FILE: Final = {**_CORS, "X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'; sandbox"}
 _CAR: Final = "application/vnd.ipld.car"
 _INACTIVE: Final = {
     "deactivated": ("RepoDeactivated", "This account is not active"),
@@ -65,6 +66,7 @@ class Xrpc:
             "sync.getRepoStatus": self._status,
             "sync.listRepos": self._list_repos,
             "sync.listBlobs": self._list_blobs,
+            "sync.getBlob": self._get_blob,
         }
         return [
             *(web.get(f"/xrpc/com.atproto.{name}", partial(_answered, answer)) for name, answer in answers.items()),
@@ -167,6 +169,16 @@ class Xrpc:
         found = await self._host.read(lambda tx: reading.blobs(tx, repo, limit, cursor, since))
         further = {"cursor": str(found[-1])} if len(found) == limit else {}
         return _json({"cids": [str(cid) for cid in found], **further})
+
+    async def _get_blob(self, request: web.Request) -> web.StreamResponse:
+        cid = _cid(request.query.get("cid", ""))
+        repo = await self._repo(request, "did")
+        referred = await self._host.read(lambda tx: reading.has_blob(tx, repo, cid))
+        found = await self._host.blob(bytes(cid[4:])) if referred else None
+        if found is None:
+            raise Failed("BlobNotFound", "The repository has no such blob")
+        blob, path = found
+        return web.FileResponse(path, headers={**_FILE, "Content-Type": blob.mime})
 
     async def _repo(self, request: web.Request, name: str) -> Repo:
         """The active repository that is asked about by DID, or by handle where that is usual. Raises Failed."""

@@ -10,17 +10,26 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from adapters.atproto import cbor
-from adapters.atproto.cid import Cid
+from adapters.atproto.cid import RAW, Cid
 from adapters.atproto.pds import store
 from adapters.atproto.pds.store import Repo, Repos, Write
 from adapters.atproto.pds.xrpc import Xrpc
 from adapters.atproto.repo import car, commit, mst
 from adapters.atproto.repo.mst import Nodes
+from bridged.api import Blob
 from bridged.store.engine import Store
 from tests.unit.atproto.pds_kit import LIKE, NOW, POST, did, key, opened, post
 
 ALICE = did(0)
 KEYS = [f"3jzfcijpj2z{a}{b}" for a in "234" for b in "abcdefghij"]
+
+
+PICTURE = b"not really a picture"
+
+
+def pictured(cid: Cid) -> dict[str, Any]:
+    image = {"$type": "blob", "ref": cid, "mimeType": "image/png", "size": len(PICTURE)}
+    return {**post("x"), "embed": {"$type": "app.bsky.embed.images", "images": [{"alt": "", "image": image}]}}
 
 
 class Pds:
@@ -43,8 +52,15 @@ class Pds:
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def pds(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Pds]:
     async with opened(tmp_path, request.param) as db:
+        file = tmp_path / "file"
+        file.write_bytes(PICTURE)
+
+        async def blob(sha256: bytes) -> tuple[Blob, Path] | None:
+            known = Cid.of(PICTURE, RAW)[4:] == sha256
+            return (Blob(sha256, "image/png", len(PICTURE), 1, 1), file) if known else None
+
         host: Any = SimpleNamespace(
-            read=db.read, write=db.write, site=SimpleNamespace(domain="bridge.test", handle_domain="bridge.test")
+            read=db.read, blob=blob, site=SimpleNamespace(domain="bridge.test", handle_domain="bridge.test")
         )
 
         async def did_of(handle: str) -> str | None:
@@ -201,3 +217,20 @@ async def test_accounts_are_not_made_for_strangers(pds: Pds):
     async with pds.client.post("/xrpc/com.atproto.server.createAccount", json={}) as answer:
         assert answer.status == 403
         assert (await answer.json())["error"] == "AccountCreationDisabled"
+
+
+async def test_blob_is_served_while_a_record_refers_to_it(pds: Pds):
+    cid = Cid.of(PICTURE, RAW)
+    assert await pds.error("sync.getBlob", did=ALICE, cid=str(cid)) == "BlobNotFound"
+    await pds.write(Write(POST, KEYS[0], pictured(cid)), Write(POST, KEYS[1], pictured(Cid.of(b"other", RAW))))
+    async with pds.client.get("/xrpc/com.atproto.sync.getBlob", params={"did": ALICE, "cid": str(cid)}) as answer:
+        assert await answer.read() == PICTURE
+        assert answer.headers["Content-Type"] == "image/png"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert "sandbox" in answer.headers["Content-Security-Policy"]
+    assert str(cid) in (await pds.ask("sync.listBlobs", did=ALICE))["cids"]
+    assert len((await pds.ask("sync.listBlobs", did=ALICE, limit=1))["cids"]) == 1
+    assert await pds.error("sync.getBlob", did=ALICE, cid=str(Cid.of(b"other", RAW))) == "BlobNotFound"
+    assert await pds.error("sync.getBlob", did=ALICE, cid="x") == "InvalidRequest"
+    await pds.write(Write(POST, KEYS[0], None))
+    assert await pds.error("sync.getBlob", did=ALICE, cid=str(cid)) == "BlobNotFound"
