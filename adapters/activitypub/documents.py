@@ -54,6 +54,7 @@ CONTEXT: Sequence[Any] = (
         "gts": "https://gotosocial.org/ns#",
         "automaticApproval": {"@id": "gts:automaticApproval", "@type": "@id"},
         "canQuote": {"@id": "gts:canQuote", "@type": "@id"},
+        "canReply": {"@id": "gts:canReply", "@type": "@id"},
         "interactingObject": {"@id": "gts:interactingObject", "@type": "@id"},
         "interactionPolicy": {"@id": "gts:interactionPolicy", "@type": "@id"},
         "interactionTarget": {"@id": "gts:interactionTarget", "@type": "@id"},

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from adapters.activitypub import polls, quotes
+from adapters.activitypub import controls, polls, quotes
 from adapters.activitypub.documents import Document, emojis_in, hashtag, replies_of, url_links
 from adapters.activitypub.html import to_html
 from adapters.activitypub.ids import NETWORK, Urls, collection
@@ -112,7 +112,7 @@ def note(body: PostBody, view: View, urls: Urls, domain: str) -> tuple[Document,
     document["attachment"] = [attachment(media) for media in body.media if origin(media.url)]
     if len(document["attachment"]) < len(body.media):
         losses.append("a file that is not on the web is left out")
-    document["interactionPolicy"] = quotes.POLICY
+    document["interactionPolicy"] = controls.policy(body, view.actor.ref.id)
     document["replies"] = replies_of(url)
     return document, losses
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from adapters.activitypub.controls import answers_of, quotable
 from adapters.activitypub.ids import native
 from adapters.activitypub.marks import mark_of
 from adapters.activitypub.media import media_of
@@ -89,6 +90,8 @@ def post_of(source: Object, author: Ref, received_at: float) -> PostBody | None:
         sensitive=sensitive,
         lang=lang or language(source),
         audience=audience_of(source),
+        answers=answers_of(source),
+        quotable=quotable(source),
         expires=ends if ends is not None and ends > at else None,
         url=page,
         uri=said,

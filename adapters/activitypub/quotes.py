@@ -6,11 +6,8 @@ import re
 from adapters.activitypub.documents import Document
 from adapters.activitypub.ids import Urls
 from adapters.activitypub.reading import Object
-from adapters.activitypub.shapes import LD_TYPE, PUBLIC, ident, objects, origin, text, types
+from adapters.activitypub.shapes import LD_TYPE, ident, objects, origin, text, types
 from bridged.api import Ref, Span, Text
-
-POLICY: Document = {"canQuote": {"automaticApproval": [PUBLIC]}}
-"""What we say of all our posts: everybody may quote them, as on the networks they come from."""
 
 _MISSKEY = "https://misskey-hub.net/ns#_misskey_quote"
 _NAMES = ("quote", "quoteUrl", "quoteUri", "quoteURL", "_misskey_quote")

@@ -11,6 +11,7 @@ from adapters.atproto import cbor, ids, tid, writes
 from adapters.atproto.embeds_out import Files, addresses, card, files, with_quote
 from adapters.atproto.facets import MAX_BYTES, MAX_GRAPHEMES, facets_of, is_tag
 from adapters.atproto.flat import joined
+from adapters.atproto.gates import GATES, gates
 from adapters.atproto.home import Home
 from adapters.atproto.labels import labels_for, self_labels
 from adapters.atproto.moments import spelled
@@ -61,7 +62,9 @@ def post(activity: Activity, body: PostBody, view: View, home: Home, *, edited: 
     """`edited`: it takes the place of `View.previous`, post by post; posts too many are deleted, further ones added."""
     said = _said(body, view, home)
     losses = (*said.losses, *_lost(body, view))
-    parts = list(_parts(activity, body, view, said, edited=edited))
+    parts = [*_parts(activity, body, view, said, edited=edited)]
+    old = view.previous if edited else ()
+    parts += gates(body, _posts(body, view, len(said.texts), edited=edited), view, old)
     if edited and not parts:
         return Outgoing((), ("the edit changed nothing that shows here",))
     return Outgoing(tuple(parts), losses)
@@ -73,7 +76,8 @@ def place(actor: Ref, collection: str, source: Ref, at: float, part: int = 0) ->
 
 
 def _parts(activity: Activity, body: PostBody, view: View, said: _Said, *, edited: bool) -> Iterator[Part]:
-    before = {copy.part: copy for copy in view.previous if copy.ref is not None} if edited else {}
+    before = {copy.part: copy for copy in view.previous if copy.part < GATES} if edited else {}
+    uris = _posts(body, view, len(said.texts), edited=edited)
     records = list(_records(body, view, said))
     live = {number for number, copy in before.items() if not copy.gone}
     if live == set(range(len(records))) and all(_alike(before[n], record) for n, record in enumerate(records)):
@@ -84,13 +88,18 @@ def _parts(activity: Activity, body: PostBody, view: View, said: _Said, *, edite
             record["reply"] = reply
         if edited:
             record["bridgedEdited"] = spelled(min(activity.at, view.at))
-        old = before.get(number)
-        uri = old.ref if old and old.ref else place(view.actor.ref, ids.POST, body.ref, body.at, number)
+        uri = uris[number]
         facts = {"root": thread.root.uri, "root_cid": thread.root.cid} if thread.root else {}
         part = writes.put(body.ref, uri, record, number=number, update=number in live, facts=facts)
         yield part
         thread = thread.after(Strong(uri.id, part.detail["cid"]))
     yield from (writes.withdrawn(before[number]) for number in sorted(live) if number >= len(records))
+
+
+def _posts(body: PostBody, view: View, count: int, *, edited: bool) -> list[Ref]:
+    """Where the posts stand: an edit leaves them where they were."""
+    before = {copy.part: copy.ref for copy in view.previous if copy.ref is not None} if edited else {}
+    return [before.get(number) or place(view.actor.ref, ids.POST, body.ref, body.at, number) for number in range(count)]
 
 
 def _records(body: PostBody, view: View, said: _Said) -> Iterator[Record]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapters.atproto import ids
+from adapters.atproto.gates import GATES
 from bridged.api import PostBody, Ref, Rejected, There, View
 
 
@@ -45,7 +46,7 @@ def thread_of(body: PostBody, view: View) -> Thread:
     if there is None:
         return Thread(orphan=True)
     uri, detail = there.ref.id if there.ref else "", there.detail
-    last = max((c for c in there.parts if not c.gone and c.ref), key=lambda c: c.part, default=None)
+    last = max((c for c in there.parts if not c.gone and c.ref and c.part < GATES), key=lambda c: c.part, default=None)
     if last is not None and last.ref is not None:
         uri, detail = last.ref.id, last.detail
     parent = _strong(uri, detail.get("cid", ""))

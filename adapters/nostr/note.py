@@ -167,6 +167,8 @@ def _lost(body: PostBody, files: int, *, is_article: bool, quoted: bool) -> Iter
         yield "that it is not for public timelines"
     if body.quote is not None and not quoted:
         yield "what it quotes is not here"
+    if body.answers is not None or not body.quotable:
+        yield "who may answer it, and who may quote it"
 
 
 def _shown(item: Media, *, is_article: bool) -> str:

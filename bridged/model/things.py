@@ -13,6 +13,7 @@ HOME = "bridge"
 
 SpanKind = Literal["mention", "link", "tag", "emoji", "bold", "italic", "strike", "code", "pre", "quote", "item"]
 Audience = Literal["public", "unlisted", "followers", "direct"]
+Circle = Literal["followers", "followed", "mentioned"]
 Custody = Literal["hosted", "linked"]
 NOTHING: Mapping[str, str] = {}
 
@@ -195,7 +196,8 @@ class PostBody:
     `mentions` are accounts, and `tags` hashtags without `#`, beside those in the text. `detail` holds native facts
     that only adapters of `ref.network` read (a kind, a relay, a version hash). `mark` says which original this is a
     copy of, when another bridge made it. `summary` and `image` belong to what has a `title`: an abstract, and the
-    picture at its head. From `expires` on (seconds) it is to be gone.
+    picture at its head. From `expires` on (seconds) it is to be gone. `answers` are those who may answer it beside its
+    author (None: everybody), and `quotable` whether others may quote it.
     """
 
     ref: Ref
@@ -215,6 +217,8 @@ class PostBody:
     lang: str = ""
     audience: Audience = "public"
     expires: float | None = None
+    answers: tuple[Circle, ...] | None = None
+    quotable: bool = True
     url: str = ""
     uri: str = ""
     mentions: tuple[Ref, ...] = ()

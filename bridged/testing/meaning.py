@@ -112,6 +112,8 @@ def _post(body: PostBody) -> dict[str, Any]:
         **{name: getattr(body, name) for name in ("title", "summary", "image", "warning", "lang", "audience")},
         "sensitive": body.sensitive or bool(body.warning),
         "expires": body.expires,
+        "answers": body.answers and sorted(body.answers),
+        "quotable": body.quotable,
         "poll.options": [option.name for option in poll.options] if poll else None,
         "poll.votes": [option.votes for option in poll.options] if poll else None,
         "poll.multiple": poll.multiple if poll else None,

@@ -86,7 +86,7 @@ def test_every_term_said_is_declared():
     rich = body(
         "hi :x:", Span(3, 6, "emoji", "https://a.test/x.png"), quote=PARENT, warning="w", lang="en",
         media=(Media("https://a.test/1.png", blurhash="U9", focus=(0, 1), preview="https://a.test/2", seconds=3),),
-        poll=Poll((Option("a", "a"),), ends=NOW, closed=True),
+        poll=Poll((Option("a", "a"),), ends=NOW, closed=True), answers=("followers",),
     )  # fmt: skip
     react = React(PARENT, ":x:", "https://a.test/x.png")
     profile = Profile(replace(HOME, avatar="https://a.test/1.png", fields=(("a", "b"),), moved=BOB.ref))
