@@ -110,8 +110,8 @@ def _written(span: Span) -> dict[str, Any] | None:
     match span:
         case Span(kind="mention", target=Ref(network=ids.NETWORK, id=did)):
             return {"$type": f"{_KIND}#mention", "did": did}
-        case Span(kind="link", target=str(uri)) if web_url(uri) == uri:
-            return {"$type": f"{_KIND}#link", "uri": uri}
+        case Span(kind="link", target=str(uri)) if url := web_url(uri):
+            return {"$type": f"{_KIND}#link", "uri": url}
         case Span(kind="tag", target=str(tag)) if is_tag(tag):
             return {"$type": f"{_KIND}#tag", "tag": tag}
         case _:

@@ -165,9 +165,10 @@ def _said(body: PostBody, view: View, home: Home) -> _Said:
         pieces = split(whole, max_graphemes=MAX_GRAPHEMES, max_bytes=MAX_BYTES)
         if len(pieces) <= MAX_PARTS:
             return _Said(pieces, embed)
-        rest = line(url) if url else Text()
         begun = split(main, max_graphemes=MAX_GRAPHEMES, max_bytes=MAX_BYTES)[: MAX_PARTS - 1]
-        return _Said((*begun, *((rest,) if rest.plain else ())), embed, losses=("the text was cut",))
+        rest = joined((line(url) if url else Text(), tail), "\n")
+        ends = split(rest, max_graphemes=MAX_GRAPHEMES, max_bytes=MAX_BYTES)[:1]
+        return _Said((*begun, *ends), embed, losses=("the text was cut",))
     return _cut(body, view, main, tail, embed)
 
 

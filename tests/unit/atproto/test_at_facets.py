@@ -98,6 +98,11 @@ def test_link_to_no_web_address_gets_no_facet() -> None:
     assert facets_of(Text("ab", (Span(0, 2, "link", "javascript:x"),))) == []
 
 
+def test_link_is_written_as_addresses_may_be() -> None:
+    (facet,) = facets_of(Text("ab", (Span(0, 2, "link", "https://example.com/a b"),)))
+    assert facet["features"][0]["uri"] == "https://example.com/a%20b"
+
+
 def test_mention_of_another_network_gets_no_facet() -> None:
     assert facets_of(Text("ab", (Span(0, 2, "mention", Ref("nostr", "00")),))) == []
 
