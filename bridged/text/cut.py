@@ -12,7 +12,10 @@ import regex
 from bridged.model import Span, Text
 from bridged.text.shape import ATOMS
 
-_CLUSTER: Final = regex.compile(r"\X")
+# An extended grapheme cluster. Within a long run of flags \X counts back to its beginning for each of them, which takes
+# minutes for what one post can hold: there two letters are a flag.
+_FLAG: Final = r"[\U0001F1E6-\U0001F1FF]"
+_CLUSTER: Final = regex.compile(rf"{_FLAG}{{2}}(?={_FLAG}|\Z)|\X")
 # A pictograph with everything that may follow it in one emoji: modifiers, selectors, joined ones, flag tags.
 _EMOJI: Final = (
     r"\p{Extended_Pictographic}"

@@ -25,8 +25,9 @@ _UNSPACED: Final = (
 )
 _NOT_BEHIND: Final = r"(?<![「『（【〈《เแโใไເແໂໃໄ])"
 _NOT_BEFORE: Final = r"(?![、。，．！？：；・」』）】〉》ー々ぁぃぅぇぉっゃゅょァィゥェォッャュョะาำๅๆฯະາຳໆ\p{M}])"
-_BETWEEN: Final = rf"{_NOT_BEHIND}{_NOT_BEFORE}"
-_WORD: Final = regex.compile(rf"{_SPACE}+|(?<={_UNSPACED}\p{{M}}*+){_BETWEEN}|(?={_UNSPACED}){_BETWEEN}")
+_WORD: Final = regex.compile(
+    rf"{_SPACE}+|{_NOT_BEFORE}{_NOT_BEHIND}(?:(?={_UNSPACED})|(?<={_UNSPACED}\p{{M}}{{0,8}}+))"
+)
 
 
 def split(text: Text, *, max_graphemes: int, max_bytes: int) -> tuple[Text, ...]:

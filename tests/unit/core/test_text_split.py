@@ -91,3 +91,17 @@ def test_a_megabyte_is_split_in_a_second() -> None:
     split(Text("word " * 200_000), max_graphemes=300, max_bytes=3000)
     split(Text("é" * 200_000), max_graphemes=300, max_bytes=3000)
     assert time.process_time() - begun < 4
+
+
+@pytest.mark.parametrize(
+    "letters", ["🇩", "e\u0301", "\u0301", "日\u0301\u0302", "👩\u200d", "ᄀ", ". ", "。", "\u00a0 "]
+)
+def test_hostile_letters_are_split_in_a_second(letters: str) -> None:
+    begun = time.process_time()
+    split(Text(letters * (60_000 // len(letters))), max_graphemes=300, max_bytes=3000)
+    assert time.process_time() - begun < 4
+
+
+@given(st.lists(st.sampled_from(["🇩", "🇪", "\u0301", "\u200d", "a", "\u0600", "👩"]), max_size=12).map("".join))
+def test_flags_are_counted_as_unicode_has_it(letters: str) -> None:
+    assert graphemes(letters) == len(regex.findall(r"\X", letters))
