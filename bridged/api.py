@@ -35,6 +35,7 @@ from bridged.adapter import (
     View,
     retry_after,
 )
+from bridged.heaps import Heaps
 from bridged.model import (
     HOME,
     Accept,
@@ -134,6 +135,7 @@ __all__ = [
     "Follow",
     "FollowList",
     "Ghost",
+    "Heaps",
     "Heard",
     "Host",
     "Http",
