@@ -156,8 +156,11 @@ class Bridge:
     async def _settle(self, unit: Callable[[Tx], None]) -> None:
         try:
             await self.core.store.write(unit)
-        except (Busy, Lost) as e:
+        except Lost as e:
             self.core.log.warning("bridge_not_settled", why=str(e))
+        except Busy as e:
+            self.core.log.warning("bridge_not_settled", why=e.why)
+            await asyncio.sleep(1)  # it is due still, and would be taken at once, again and again
 
     async def _one(self, row: inboxes.Row) -> None:
         envelope = row.envelope

@@ -14,6 +14,7 @@ from bridged.testing import golden
 from bridged.testing.dialect import Dialect
 from tests.bench.child import ROOT
 from tests.bench.frame import Figure, Run, within
+from tests.golden.atproto import OnAtproto
 from tests.golden.dialects import OnActivityPub, OnNostr
 
 GOLDEN = ROOT / "tests" / "golden"
@@ -42,7 +43,11 @@ class _Watched:
 
 
 async def _seen(quick: bool) -> "tuple[dict[str, Dialect], list[tuple[Envelope, str, Activity, View]]]":
-    dialects: dict[str, Dialect] = {"activitypub": await OnActivityPub.started(), "nostr": OnNostr()}
+    dialects: dict[str, Dialect] = {
+        "activitypub": await OnActivityPub.started(),
+        "nostr": OnNostr(),
+        "atproto": OnAtproto(),
+    }
     sinks = {network: dialect.sink for network, dialect in dialects.items()}
     seen: list[tuple[Envelope, str, Activity, View]] = []
     last: list[Envelope] = []
