@@ -45,7 +45,10 @@ class Heaps(Generic[T, R]):
                 heap, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
                 try:
                     said: Sequence[R | BaseException] = await self._do([what for what, _ in heap])
-                except Exception as error:
+                except asyncio.CancelledError:
+                    self._waiting = heap + self._waiting
+                    raise
+                except BaseException as error:  # whoever asked raises it, whatever it is
                     said = [error] * len(heap)
                 for (_, done), came in zip(heap, said, strict=True):
                     if done.done():

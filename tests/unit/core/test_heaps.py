@@ -62,6 +62,18 @@ async def test_heap_that_fails_fails_all_of_it_and_no_other() -> None:
     assert await doubler.all.ask(1) == 2
 
 
+async def test_nobody_is_left_waiting_by_a_heap_that_dies() -> None:
+    class Death(BaseException):
+        pass
+
+    async def die(numbers: Sequence[int]) -> Sequence[int]:
+        raise Death
+
+    heaps: Heaps[int, int] = Heaps(die)
+    found = await asyncio.gather(*(heaps.ask(n) for n in range(2)), return_exceptions=True)
+    assert [type(each) for each in found] == [Death, Death]
+
+
 async def test_who_leaves_does_not_disturb_the_others() -> None:
     doubler = Doubler()
     doubler.go.clear()
