@@ -63,6 +63,8 @@ class RawRelay:
 
     def __init__(self) -> None:
         self.port, self.connections = 0, 0
+        self.tried = 1
+        """The number of the connection that a test is about."""
         self.frames: list[list[Any]] = []
         self.subscriptions: list[str] = []
         """Of the latest connection, in the order in which they were asked."""
@@ -110,7 +112,8 @@ class RawRelay:
 
     @property
     def connected(self) -> bool:
-        return self._writer is not None and not self._writer.is_closing()
+        """Whether the connection that a test is about stands; the other side may be back with another one."""
+        return self.connections == self.tried and self._writer is not None and not self._writer.is_closing()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
