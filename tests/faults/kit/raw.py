@@ -107,7 +107,7 @@ class RawRelay:
     async def drop(self) -> None:
         """Cuts the connection."""
         self.subscriptions = []
-        if self._writer is not None:
+        if self._writer is not None and not self._writer.is_closing():  # an ended one cannot be aborted
             self._writer.transport.abort()
 
     @property
