@@ -23,6 +23,7 @@ from adapters.atproto.constraints import refuse_unfit
 from adapters.atproto.crypto import SigningKey
 from adapters.atproto.directory import Directory
 from adapters.atproto.documents import document_of
+from adapters.atproto.ids import account_ref
 from adapters.atproto.ours import Identity
 from adapters.atproto.plc import Operation, State
 from bridged.api import (
@@ -81,7 +82,7 @@ class Identities:
             made = await self._host.write(lambda tx: self._made(tx, owner, handle))
         if not made.registered:
             await self._register(made)
-        return Ghost(owner, _ref(made.did), handle)
+        return Ghost(owner, account_ref(made.did), handle)
 
     def change(self, tx: Tx, did: str, *, handle: str = "", pds: str = "", own: str = "", generation: int = 0) -> bool:
         """Makes the identity say this, if it says something else; whether it did.
@@ -118,7 +119,7 @@ class Identities:
         found = await self._host.read(lambda tx: ours.identity(tx, did))
         if found is None or plc.is_did(did):
             return None
-        ghost = await self._host.ghost(_ref(did))
+        ghost = await self._host.ghost(account_ref(did))
         return document_of(did, self._state(found.owner, ghost[0].handle if ghost else found.handle))
 
     async def run(self) -> None:
@@ -254,7 +255,3 @@ class Identities:
 
     def _rotation_key(self, owner: Ref) -> SigningKey:
         return SigningKey(self._host.keys.derive(_ROTATION, owner))
-
-
-def _ref(did: str) -> Ref:
-    return Ref("atproto", did)

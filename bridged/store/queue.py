@@ -89,7 +89,6 @@ _ready = prepared(
     .limit(1),
     "host lane",
 )
-_more = prepared(select(outbox.c.id).where(outbox.c.lane == the("lane"), outbox.c.state == "ready").limit(1), "lane")
 _with_more = prepared(
     select(outbox.c.lane).where(outbox.c.lane.in_(those("lanes")), outbox.c.state == "ready").distinct(), "lanes"
 )
@@ -278,13 +277,10 @@ def begin(tx: Tx, item: Item) -> None:
 def settle(tx: Tx, item: Item, state: str, reason: str, now: float) -> bool:
     """The head is sent, dead or cancelled. Whether there is another, to be tried at once: if not, the lane is no longer
     this process's. Raises Lost."""
-    ended = {"the_id": item.id, "the_state": state, "the_reason": clean(reason), "the_now": now}
-    tx.execute(_settling, {**ended, "the_attempt": item.attempt + 1})
-    if _more(tx, item.lane.id).first() is None:
-        _change(tx, item.lane, due_at=None, owner=None)
-        return False
-    _change(tx, item.lane, due_at=now)
-    return True
+    (more,) = settle_all(tx, [item], state, [reason], now)
+    if isinstance(more, Lost):
+        raise more
+    return more
 
 
 def settle_all(tx: Tx, items: Sequence[Item], state: str, reasons: Sequence[str], now: float) -> list[bool | Lost]:

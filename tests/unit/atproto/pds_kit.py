@@ -1,16 +1,11 @@
 """A store with the tables of this adapter, and what a reader of the firehose makes of it."""
 
-import contextlib
-import os
-import uuid
-from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import libipld
-import pytest
 
 from adapters.atproto import cbor
 from adapters.atproto.cid import Cid
@@ -19,11 +14,11 @@ from adapters.atproto.pds.firehose import Event
 from adapters.atproto.repo import car, commit, proof
 from adapters.atproto.repo.proof import Op
 from bridged.store.engine import Store
+from tests.unit import stores
 
 NOW = 1_700_000_000.0
 MIGRATIONS = Path(__file__).parents[3] / "adapters" / "atproto" / "migrations"
 POST = "app.bsky.feed.post"
-POSTGRES = os.environ.get("BRIDGED_POSTGRES", "postgres@127.0.0.1:5432")
 LIKE = "app.bsky.feed.like"
 
 
@@ -39,38 +34,9 @@ def post(text: str) -> dict[str, Any]:
     return {"$type": POST, "text": text, "createdAt": "2023-11-14T22:13:20.000Z"}
 
 
-@contextlib.asynccontextmanager
-async def opened(folder: Path, kind: str = "sqlite") -> AsyncIterator[Store]:
+def opened(folder: Path, kind: str = "sqlite") -> AbstractAsyncContextManager[Store]:
     """A store with this adapter's tables, on "sqlite" or "postgresql"."""
-    if kind == "sqlite":
-        async with _migrated(f"sqlite:///{folder / 'pds.sqlite3'}") as store:
-            yield store
-        return
-    try:
-        admin: asyncpg.Connection[Any] = await asyncpg.connect(f"postgresql://{POSTGRES}/postgres", timeout=5)
-    except OSError as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(f"no PostgreSQL at {POSTGRES}: {error}")
-    name = f"pds_{uuid.uuid4().hex}"
-    await admin.execute(f"CREATE DATABASE {name}")
-    try:
-        async with _migrated(f"postgresql+asyncpg://{POSTGRES}/{name}") as store:
-            yield store
-    finally:
-        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-        await admin.close()
-
-
-@contextlib.asynccontextmanager
-async def _migrated(url: str) -> AsyncIterator[Store]:
-    store = Store(url)
-    await store.open()
-    try:
-        await store.migrate(MIGRATIONS, "atproto_version")
-        yield store
-    finally:
-        await store.close()
+    return stores.opened(kind, folder, MIGRATIONS, "atproto_version")
 
 
 def unpacked(event: Event) -> tuple[str, dict[str, Any]]:

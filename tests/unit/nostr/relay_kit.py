@@ -4,15 +4,11 @@ import asyncio
 import contextlib
 import hashlib
 import json
-import os
 import time
-import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import asyncpg
-import pytest
 from aiohttp import web
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
@@ -23,9 +19,9 @@ from adapters.nostr.config import NostrConfig, RelayConfig
 from adapters.nostr.event import Event, sign, to_json
 from bridged.api import HOME, LOCAL, Delivery, Envelope, Ghost, Heard, Ref, Site
 from bridged.store.engine import Store, Tx
+from tests.unit import stores
 
 OWNER = Ref("activitypub", "https://social.test/alice")
-POSTGRES = os.environ.get("BRIDGED_POSTGRES", "postgres@127.0.0.1:5432")
 
 
 def secret(name: str) -> bytes:
@@ -44,39 +40,10 @@ def as_object(event: Event) -> dict[str, Any]:
     return json.loads(to_json(event))
 
 
-@contextlib.asynccontextmanager
-async def opened(kind: str, folder: Path) -> AsyncIterator[Store]:
+def opened(kind: str, folder: Path) -> contextlib.AbstractAsyncContextManager[Store]:
     """A store with this adapter's tables, on "sqlite" or "postgresql"."""
-    if kind == "sqlite":
-        async with _migrated(f"sqlite:///{folder / 'relay.sqlite3'}") as store:
-            yield store
-        return
-    try:
-        admin: asyncpg.Connection[Any] = await asyncpg.connect(f"postgresql://{POSTGRES}/postgres", timeout=5)
-    except OSError as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(f"no PostgreSQL at {POSTGRES}: {error}")
-    name = f"relay_{uuid.uuid4().hex}"
-    await admin.execute(f"CREATE DATABASE {name}")
-    try:
-        async with _migrated(f"postgresql+asyncpg://{POSTGRES}/{name}") as store:
-            yield store
-    finally:
-        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-        await admin.close()
-
-
-@contextlib.asynccontextmanager
-async def _migrated(url: str) -> AsyncIterator[Store]:
-    store = Store(url)
-    await store.open()
-    try:
-        assert Nostr.migrations is not None
-        await store.migrate(Nostr.migrations, "nostr_version")
-        yield store
-    finally:
-        await store.close()
+    assert Nostr.migrations is not None
+    return stores.opened(kind, folder, Nostr.migrations, "nostr_version")
 
 
 class Keys:
