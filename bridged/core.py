@@ -107,9 +107,13 @@ class Core:
         """The date before which nothing is dated that replaces what was said: later than all that was said before the
         database was restored, and is not known to it. 0 when it never was."""
         if self._not_before is None:
-            restored_at = settings.get(tx, "restored_at")
-            self._not_before = float(restored_at) + AHEAD if restored_at else 0.0
+            restored_at = self.restored_at(tx)
+            self._not_before = restored_at + AHEAD if restored_at else 0.0
         return self._not_before
+
+    def restored_at(self, tx: Tx) -> float:
+        """When the database was last put back from a backup, 0 for never."""
+        return float(settings.get(tx, "restored_at") or 0)
 
     def consent(self, network: str) -> str:
         """open, opt-in or listed."""

@@ -50,6 +50,9 @@ class AdapterHost:
     async def write(self, unit: Callable[[Tx], T]) -> T:
         return await self._core.store.write(unit)
 
+    async def restored(self) -> float:
+        return await self._core.store.read(self._core.restored_at)
+
     async def secret(self, name: str, make: Callable[[], bytes]) -> bytes:
         label = f"{self._network}/{name}"
         sealed = await self._core.store.read(lambda tx: settings.sealed(tx, self._network, name))

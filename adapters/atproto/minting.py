@@ -12,6 +12,7 @@ takes: until then the old state holds, which is no reason to hold back posts.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -54,11 +55,21 @@ _SIGNING, _ROTATION = "atproto-signing", "atproto-rotation"
 
 class Identities:
     """directory  the address of a PLC directory, or the embedded one    operator  a did:key that outranks our own,
-    kept by the operator; "" for none    web  new identities are did:web, for which no directory is needed
+    kept by the operator; "" for none    web  new identities are did:web, for which no directory is needed    changed
+    is called with what an identity is now, once the directory has it, in the transaction that notes it
     """
 
-    def __init__(self, host: Host, directory: str | Directory, *, operator: str = "", web: bool = False) -> None:
+    def __init__(
+        self,
+        host: Host,
+        directory: str | Directory,
+        *,
+        operator: str = "",
+        web: bool = False,
+        changed: Callable[[Tx, str, State], None] = lambda tx, did, state: None,
+    ) -> None:
         self._host, self._directory, self._operator, self._web = host, directory, operator, web
+        self._changed = changed
         self._not_before: dict[str, float] = {}
 
     def signing_key(self, owner: Ref, generation: int = 0) -> SigningKey:
@@ -121,6 +132,13 @@ class Identities:
             return None
         ghost = await self._host.ghost(account_ref(did))
         return document_of(did, self._state(found.owner, ghost[0].handle if ghost else found.handle))
+
+    async def described(self, did: str) -> dict[str, Any] | None:
+        """The document of any of ours, as it is once the directory has all that waits."""
+        if not plc.is_did(did):
+            return await self.document(did)
+        last = await self._host.read(lambda tx: ours.last(tx, did))
+        return document_of(did, last[1].state) if last is not None and last[1].state is not None else None
 
     async def run(self) -> None:
         """Hands in what waits, in one process of the bridge, until cancelled."""
@@ -214,12 +232,17 @@ class Identities:
                 await self._enter(self._directory, did, number, operation)
             else:
                 await self._post(f"{self._directory.rstrip('/')}/{did}", operation)
-                await self._host.write(lambda tx, number=number: ours.sent(tx, did, number))
+                await self._host.write(partial(self._sent, did=did, number=number, operation=operation))
+
+    def _sent(self, tx: Tx, did: str, number: int, operation: Operation) -> None:
+        ours.sent(tx, did, number)
+        if number > 0 and operation.state is not None:
+            self._changed(tx, did, operation.state)
 
     async def _enter(self, directory: Directory, did: str, number: int, operation: Operation) -> None:
         def unit(tx: Tx) -> None:
             directory.add(tx, did, operation)
-            ours.sent(tx, did, number)
+            self._sent(tx, did, number, operation)
 
         try:
             await self._host.write(unit)

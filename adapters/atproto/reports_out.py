@@ -4,10 +4,11 @@ from typing import Any, Final
 
 import msgspec
 
+from adapters.atproto import ids
 from adapters.atproto.home import Home
 from adapters.atproto.threads_out import strong
 from adapters.atproto.words_out import whom
-from bridged.api import Activity, Outgoing, Part, Rejected, Report, Text, View, truncate
+from bridged.api import Activity, Outgoing, Part, Ref, Rejected, Report, Text, View, truncate
 
 METHOD: Final = "com.atproto.moderation.createReport"
 MAX_POSTS: Final = 20
@@ -42,6 +43,10 @@ def report(activity: Activity, act: Report, view: View, home: Home) -> Outgoing:
         said["reason"] = truncate(Text(act.text.strip()), max_graphemes=2000, max_bytes=20_000).plain
     endpoint = f"{home.moderation}/xrpc/{METHOD}"
     bodies = [msgspec.json.encode({**said, "subject": subject}) for subject in subjects]
+    name = f"{view.actor.ref.id}#report:{activity.ref.network}:{activity.ref.id}"  # the service's own is not told to us
     return Outgoing(
-        tuple(Part(activity.ref, None, body, b"", (endpoint,), number) for number, body in enumerate(bodies))
+        tuple(
+            Part(activity.ref, Ref.made(ids.NETWORK, f"{name}:{number}"), body, b"", (endpoint,), number)
+            for number, body in enumerate(bodies)
+        )
     )

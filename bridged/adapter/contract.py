@@ -110,6 +110,11 @@ class Host(Protocol):
         """Run `unit` in a transaction of its own; durable when it returns."""
         ...
 
+    async def restored(self) -> float:
+        """When the database was last put back from a backup (seconds since 1970), 0 for never: what was said after that
+        backup was made is not known here, and its numbers are not to be given out again."""
+        ...
+
     async def secret(self, name: str, make: Callable[[], bytes]) -> bytes:
         """A secret of this adapter, sealed in the store; `make` is called the first time only."""
         ...

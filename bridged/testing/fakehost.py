@@ -31,6 +31,7 @@ class FakeHost:
         self.log = Log()
         self.keys = KeyRing(b"fakehost" * 4)
         self.at = at
+        self.restored_at = 0.0
         self.received: list[Envelope] = []
         self.cursors: dict[str, str] = {}
         self.ghosts: dict[Ref, tuple[Ghost, Account]] = {}
@@ -99,6 +100,9 @@ class FakeHost:
         for signal in tx.signals:
             self._signals.tell(*signal)
         return value
+
+    async def restored(self) -> float:
+        return self.restored_at
 
     async def secret(self, name: str, make: Callable[[], bytes]) -> bytes:
         if name not in self._secrets:

@@ -115,11 +115,12 @@ class Stage:
         """What not every network has."""
         bridge, other = self.bridge, self.other
         now = bridge.clock()
-        if "Vote" in self.sink.capabilities.acts:
+        if "Tally" in self.sink.capabilities.acts:
             asked = other.post("ann", "which one?", options=("this", "that"), ends=now + 3600)
             await self._hear(asked)
             count: dict[str, Any] = {"options": ("this", "that"), "votes": (2, 1), "ends": now + 3600, "closed": True}
             await self._hear(other.say("Tally", "ann", target=asked.id, **count))
+        if "Vote" in self.sink.capabilities.acts:
             poll = Poll((Option("x", "yes"), Option("y", "no")), ends=now + 3600)
             ref = Ref(self.network, f"{origin.id[:-2]}00")
             await self._plan(

@@ -1,4 +1,4 @@
-"""The shipped conformance suite, run on both real adapters and on the one from outside."""
+"""The shipped conformance suite, run on all real adapters and on the one from outside."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,6 +8,21 @@ from pigeon.adapter import Pigeon
 from pigeon.server import PigeonServer
 
 from adapters.activitypub.adapter import ActivityPub
+from adapters.atproto import cbor as at_cbor
+from adapters.atproto import cid as at_cid
+from adapters.atproto import ids as at_ids
+from adapters.atproto import tid as at_tid
+from adapters.atproto.adapter import Atproto
+from adapters.atproto.envelopes import (
+    Change,
+    Operation,
+    Person,
+    Standing,
+    account_envelope,
+    identity_envelope,
+    record_envelope,
+)
+from adapters.atproto.writes import read_write
 from adapters.nostr import ids, signing
 from adapters.nostr.adapter import Nostr
 from adapters.nostr.event import parse_event, sign, to_json
@@ -21,6 +36,8 @@ PUBLIC = "https://www.w3.org/ns/activitystreams#Public"
 MAYA = "https://peer.example/users/maya"
 SECRET = b"\x07" * 32
 KEY = signing.public_key(SECRET).hex()
+ALEX, BETTY = f"did:plc:{'a' * 24}", f"did:plc:{'b' * 24}"
+REV = at_tid.make(NOW * 1_000_000, 0)
 
 
 class TestActivityPub(Conformance):
@@ -149,6 +166,60 @@ class TestNostr(Conformance):
     def _event(self, kind: int, content: str, *tags: list[str]) -> Envelope:
         event = sign(SECRET, kind, NOW, tags, content)
         return Envelope("nostr", event.id, to_json(event), "wss://relay.example", ids.account_ref(KEY), float(NOW))
+
+
+class TestAtproto(Conformance):
+    adapter = Atproto
+    native = Account(Ref("atproto", ALEX), "alex.example", name="Alex", uri=f"at://{ALEX}")
+    config: ClassVar[Mapping[str, object]] = {
+        "plc": "embedded",
+        "moderation": {"url": "https://mod.example", "did": f"did:plc:{'m' * 24}"},
+    }
+
+    def samples(self) -> Sequence[Envelope]:
+        post = self._record("app.bsky.feed.post", text="hi there #tag https://example.com")
+        place = "at://" + ALEX + "/app.bsky.feed.post/"
+        strong = {"uri": f"{place}3jzfcijpj2z2a", "cid": str(at_cid.Cid.of(b"post"))}
+        picture = {"$type": "blob", "ref": {"$link": str(at_cid.Cid.of(b"p", at_cid.RAW))}, "mimeType": "image/png"}
+        return [
+            post,
+            self._record("app.bsky.feed.post", text="a reply", reply={"root": strong, "parent": strong}),
+            self._record(
+                "app.bsky.feed.post",
+                text="a picture",
+                embed={"$type": "app.bsky.embed.images", "images": [{"alt": "A", "image": {**picture, "size": 1}}]},
+            ),
+            self._record(
+                "app.bsky.feed.post", text="a quote", embed={"$type": "app.bsky.embed.record", "record": strong}
+            ),
+            self._record("app.bsky.feed.post", operation="update", text="edited"),
+            self._record("app.bsky.feed.like", subject=strong),
+            self._record("app.bsky.feed.repost", subject=strong),
+            self._record("app.bsky.graph.follow", subject=BETTY),
+            self._record("app.bsky.graph.block", subject=BETTY),
+            self._record("app.bsky.actor.profile", displayName="Alex", description="hello", pinnedPost=strong),
+            record_envelope(Change(ALEX, "app.bsky.feed.post", "3jzfcijpj2z2a", "delete", rev=REV), float(NOW)),
+            identity_envelope(Person(ALEX, "alex.example", "https://pds.example", {"displayName": "A"}), float(NOW)),
+            account_envelope(Standing(ALEX, active=False, status="deleted"), float(NOW)),
+        ]
+
+    def back(self, part: Part, ghost: Ghost) -> Envelope | None:
+        place = at_ids.split(part.ref.id) if part.ref else None
+        if place is None:
+            return None
+        write = read_write(part.body)
+        record = at_cbor.to_json(at_cbor.decode(write.record)) if write.record else None
+        if write.action == "leave":
+            return account_envelope(Standing(ghost.ref.id, active=False, status="deleted"), NOW + 100.0)
+        cid = part.detail["cid"] if record else ""
+        return record_envelope(Change(*place, write.action, cid, REV, record, ghost.handle), NOW + 100.0)
+
+    def _record(self, collection: str, operation: Operation = "create", **fields: Any) -> Envelope:
+        record = {"$type": collection, "createdAt": "2026-09-21T10:00:00.000Z", **fields}
+        cid = str(at_cid.Cid.of(at_cbor.encode(at_cbor.from_json(record))))
+        rkey = "self" if collection == at_ids.PROFILE else at_tid.record_key(Ref("atproto", cid), float(NOW))
+        change = Change(ALEX, collection, rkey, operation, cid, REV, record, "alex.example", "https://pds.example")
+        return record_envelope(change, float(NOW))
 
 
 class TestPigeon(Conformance):

@@ -2,14 +2,14 @@
 
 import json
 from base64 import b32encode
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from hashlib import sha256
 from typing import Any
 
 from adapters.atproto import cbor, ids, tid
+from adapters.atproto.adapter import Atproto
 from adapters.atproto.cid import Cid
-from adapters.atproto.decode import decode
-from adapters.atproto.encode import ACTS, BLOBS, encode
+from adapters.atproto.config import AtprotoConfig
 from adapters.atproto.envelopes import (
     Change,
     Person,
@@ -18,21 +18,9 @@ from adapters.atproto.envelopes import (
     identity_envelope,
     record_envelope,
 )
-from adapters.atproto.home import Home
 from adapters.atproto.writes import read_write
-from bridged.api import (
-    LOCAL,
-    Account,
-    Activity,
-    Capabilities,
-    Envelope,
-    Ghost,
-    Outgoing,
-    Part,
-    Ref,
-    Text,
-    View,
-)
+from bridged.api import LOCAL, Account, Envelope, Ghost, Part, Ref, Text
+from bridged.testing import FakeHost
 
 PDS = "https://pds.example"
 MODERATION = "https://mod.example"
@@ -42,35 +30,16 @@ def did_of(name: str) -> str:
     return "did:plc:" + b32encode(sha256(name.encode()).digest()).decode().lower()[:24]
 
 
-class Words:
-    """The translation of AT Protocol alone: nothing is heard or delivered."""
+class Words(Atproto):
+    """The adapter, with ghosts whose DIDs are made of their owners' names."""
 
-    network = ids.NETWORK
-    capabilities = Capabilities(
-        acts=ACTS,
-        follows="open",
-        hearing="pull",
-        ids="derived",
-        consent="opt-in",
-        discreet=frozenset({"Report"}),
-        blobs=BLOBS,
-    )
+    def __init__(self, **settings: Any) -> None:
+        config = {"plc": "embedded", "moderation": {"url": MODERATION, "did": f"did:plc:{'m' * 24}"}, **settings}
+        super().__init__(AtprotoConfig.model_validate(config), FakeHost("bridge.example"))
 
-    def __init__(self, home: Home) -> None:
-        self.home = home
-
-    async def mint(self, account: Account, _: Callable[[str], Awaitable[bool]]) -> Ghost:
+    async def mint(self, account: Account, taken: Callable[[str], Awaitable[bool]]) -> Ghost:
         name = "".join(c if c.isalnum() else "-" for c in account.handle.lower())[:63].strip("-")
         return Ghost(account.ref, ids.account_ref(did_of(str(account.ref))), f"{name}.bridge.example")
-
-    def parse(self, text: str) -> Ref | None:
-        return ids.parse(text)
-
-    def decode(self, envelope: Envelope) -> Sequence[Activity]:
-        return decode(envelope)
-
-    def encode(self, activity: Activity, view: View) -> Outgoing:
-        return encode(activity, view, self.home)
 
 
 class OnAtproto:
@@ -78,8 +47,8 @@ class OnAtproto:
 
     hidden: frozenset[str] = frozenset()
 
-    def __init__(self, home: Home | None = None) -> None:
-        self.sink: Any = Words(home or Home(moderation=MODERATION))
+    def __init__(self, **settings: Any) -> None:
+        self.sink = Words(**settings)
         self._handles: dict[str, str] = {}
 
     def account(self, entry: Mapping[str, Any]) -> Account:

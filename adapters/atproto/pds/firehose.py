@@ -8,7 +8,8 @@ import sqlalchemy as sa
 
 from adapters.atproto import cbor
 from adapters.atproto.cid import Cid
-from adapters.atproto.pds.tables import events, sequence
+from adapters.atproto.pds import pace
+from adapters.atproto.pds.tables import SPANS, events, sequence
 from adapters.atproto.repo.proof import Op
 from bridged.api import Prepared, Tx
 
@@ -17,16 +18,36 @@ SIGNAL: Final = "atproto/event"
 GONE: Final = "atproto/events-gone"
 """What they are told when events were thrown away."""
 
+CLOCK: Final = 60_000
+"""Milliseconds by which the clock may go back without being thought to have been wrong."""
+JUMP: Final = 1_000_000
+"""By how much numbers jump once the database was put back: more than can have been given out since the backup."""
+
+_MOST: Final = tuple(sequence.c[f"most_{span}"] for span in SPANS)
+_FULL: Final = tuple(sequence.c[f"full_{span}"] for span in SPANS)
+_ONE: Final = sequence.c.id == 1
 _NEXT: Final = Prepared(
-    sa.update(sequence).where(sequence.c.id == 1).values(last=sequence.c.last + 1).returning(sequence.c.last)
+    sa.update(sequence)
+    .where(_ONE)
+    .values(last=sequence.c.last + 1)
+    .returning(sequence.c.last, sequence.c["at"], sequence.c.due, *_MOST, *_FULL)
 )
-_LAST: Final = Prepared(sa.select(sequence.c.last).where(sequence.c.id == 1))
+_TOOK: Final = Prepared(
+    sa.update(sequence)
+    .where(_ONE)
+    .values({"due": sa.bindparam("then"), "at": sa.bindparam("new_at")})
+    .values({column.name: sa.bindparam(f"new_{column.name}") for column in _FULL})
+)
+_LAST: Final = Prepared(sa.select(sequence.c.last).where(_ONE))
 _INSERT: Final = Prepared(sa.insert(events))
 _AFTER: Final = Prepared(
     sa.select(events.c.seq, events.c.frame)
-    .where(events.c.seq > sa.bindparam("after"))
+    .where(events.c.seq > sa.bindparam("after"), events.c.seq < sa.bindparam("before"))
     .order_by(events.c.seq)
     .limit(sa.bindparam("most"))
+)
+_WAITING: Final = Prepared(
+    sa.select(sa.func.min(events.c.seq), sa.func.min(events.c.due)).where(events.c.due > sa.bindparam("now"))
 )
 _OLDEST: Final = Prepared(sa.select(events.c.seq).order_by(events.c.seq).limit(1))
 
@@ -72,17 +93,77 @@ def _op(op: Op) -> dict[str, Any]:
 
 
 def emit(tx: Tx, repo: int, kind: str, fields: dict[str, Any], at: float) -> int:
-    """Number and keep an event, in the transaction that it tells of. Returns its `seq`."""
-    seq = int(tx.execute(_NEXT, {}).scalar_one())
+    """Number and keep an event, in the transaction that it tells of, and give it its turn. Returns its `seq`."""
+    now = int(at * 1000)
+    row = tx.execute(_NEXT, {}).one()
+    seq, back = int(row.last), int(row.at) - now
+    if back < CLOCK:
+        back = 0
+    else:  # the clock was wrong, and what waits is not to wait for that
+        tx.execute(sa.update(events).where(events.c.due > now).values(due=events.c.due - back))
+    most, full = row[3:6], [bucket - back for bucket in row[6:9]]
+    due, full = pace.turn(most, full, now, row.due - back)
+    after = {f"new_{column.name}": value for column, value in zip(_FULL, full, strict=True)}
+    tx.execute(_TOOK, {"then": int(due), "new_at": now, **after})
     body = {**fields, "seq": seq, "time": _spelled(at)}
-    tx.execute(_INSERT, {"seq": seq, "repo": repo, "at": int(at), "kind": kind, "frame": frame(kind, body)})
+    waits = int(due) if due > now else 0
+    tx.execute(
+        _INSERT, {"seq": seq, "repo": repo, "at": int(at), "due": waits, "kind": kind, "frame": frame(kind, body)}
+    )
     tx.signal(SIGNAL, str(seq))
     return seq
+
+
+def set_pace(tx: Tx, most: Sequence[int]) -> None:
+    """How many events a second, an hour and a day are shown from now on."""
+    tx.execute(sa.update(sequence).where(_ONE).values({c.name: n for c, n in zip(_MOST, most, strict=True)}))
+
+
+def jump(tx: Tx, restored: float) -> bool:
+    """Numbers leap over those given out since the backup that the database was put back from at that time; False when
+    they have done so already."""
+    row = tx.execute(sa.select(sequence).where(_ONE).with_for_update()).one()
+    if row.restored >= restored:
+        return False
+    tx.execute(sa.update(sequence).where(_ONE).values(last=row.last + JUMP, restored=restored))
+    return True
+
+
+class Budget(NamedTuple):
+    """Of each span how many events there may be, and how many still; and how many wait for their turn."""
+
+    most: tuple[int, ...]
+    left: tuple[int, ...]
+    waiting: int
+
+
+def budget(tx: Tx, now: float) -> Budget:
+    row = tx.execute(sa.select(*_MOST, *_FULL).where(_ONE)).one()
+    waiting = tx.execute(sa.select(sa.func.count()).where(events.c.due > now * 1000)).scalar_one()
+    return Budget(tuple(row[:3]), tuple(pace.left(row[:3], row[3:], now * 1000)), int(waiting))
 
 
 def last(tx: Tx) -> int:
     """The newest `seq` there ever was, 0 before the first."""
     return int(tx.execute(_LAST, {}).scalar_one())
+
+
+def shown(tx: Tx, now: float) -> int:
+    """The newest `seq` that needs not wait any more, nor has one before it that does."""
+    first = _waiting(tx, now)[0]
+    return last(tx) if first is None else first - 1
+
+
+def next_due(tx: Tx, now: float) -> float | None:
+    """When the next event has its turn, in seconds; None when none waits."""
+    due = _waiting(tx, now)[1]
+    return None if due is None else due / 1000
+
+
+def _waiting(tx: Tx, now: float) -> tuple[int | None, int | None]:
+    """The first event that waits, and its turn."""
+    first, due = tx.execute(_WAITING, {"now": int(now * 1000)}).one()
+    return first, due
 
 
 def oldest(tx: Tx) -> int | None:
@@ -91,9 +172,10 @@ def oldest(tx: Tx) -> int | None:
     return None if found is None else int(found)
 
 
-def after(tx: Tx, seq: int, most: int) -> list[Event]:
-    """The events that follow `seq`, in order, at most so many."""
-    return [Event(row.seq, bytes(row.frame)) for row in tx.execute(_AFTER, {"after": seq, "most": most}).all()]
+def after(tx: Tx, seq: int, most: int, now: float) -> list[Event]:
+    """The events that follow `seq` and whose turn has come, in order, at most so many."""
+    found = tx.execute(_AFTER, {"after": seq, "before": shown(tx, now) + 1, "most": most}).all()
+    return [Event(row.seq, bytes(row.frame)) for row in found]
 
 
 def forget(tx: Tx, repo: int) -> None:

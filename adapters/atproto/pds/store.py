@@ -28,6 +28,7 @@ MAX_OPS: Final = 200
 MAX_BLOCKS: Final = 2_000_000
 """Bytes that the blocks of one event may have."""
 MAX_RECORD: Final = 1_000_000
+_PAGE: Final = 500
 
 _REPO: Final = Prepared(sa.select(repos).where(repos.c.did == sa.bindparam("of")))
 _COMMITTED: Final = Prepared(
@@ -88,6 +89,17 @@ class NoRepo(Exception):
     """There is no such repository here, or it takes no writes."""
 
 
+def stand(tx: Tx, at: float) -> None:
+    """Says of every repository where it stands: after the database was put back, others know what we do not."""
+    after_id = 0
+    while found := tx.execute(sa.select(repos).where(repos.c.id > after_id).order_by(repos.c.id).limit(_PAGE)).all():
+        for repo in map(read_row, found):
+            _account(tx, repo, at)
+            if repo.status == "active":
+                sync(tx, repo, at)
+        after_id = found[-1].id
+
+
 def find(tx: Tx, did: str) -> Repo | None:
     row = tx.execute(_REPO, {"of": did}).first()
     return None if row is None else read_row(row)
@@ -106,22 +118,27 @@ class Repos:
     def create(self, tx: Tx, did: str, handle: str, key: SigningKey, at: float) -> Repo:
         """An empty repository, told of by `#identity`, `#account` and its first `#commit`; or the one there is.
 
-        One that was deleted is not made again: NoRepo.
+        One that was deleted begins anew, and goes on counting where it was; `#sync` says so.
         """
         found = find(tx, did)
-        if found is not None:
-            if found.status == "deleted":
-                raise NoRepo(did)
+        if found is not None and found.status != "deleted":
             return found
         blocks: dict[Cid, bytes] = {}
         root = self._nodes.write(mst.empty(), blocks)
-        made = commit.sign(key, did, after(None, int(at * 1e6), 0), root)
+        made = commit.sign(key, did, after(found.rev if found else None, int(at * 1e6), 0), root)
         row = {"did": did, "status": "active", "rev": made.rev, "root": bytes(root), "head": made.block()}
-        number = int(tx.execute(sa.insert(repos).values(row).returning(repos.c.id)).scalar_one())
+        if found is None:
+            number = int(tx.execute(sa.insert(repos).values(row).returning(repos.c.id)).scalar_one())
+        else:
+            number = found.id
+            tx.execute(sa.update(repos).where(repos.c.id == number).values(row))
         repo = Repo(number, did, "active", made.rev, root, made.block())
         self._add(tx, repo, blocks)
         identity(tx, repo, handle, at)
         _account(tx, repo, at)
+        if found is not None:
+            sync(tx, repo, at)
+            return repo
         packed = car.write(repo.head_cid, ((repo.head_cid, repo.head), *blocks.items()))
         fields = firehose.commit_fields(
             did, commit=repo.head_cid, rev=repo.rev, since=None, prev_data=None, blocks=packed, ops=()
@@ -225,7 +242,8 @@ def node_of(tx: Tx, repo: int, cid: Cid) -> bytes | None:
 def set_status(tx: Tx, did: str, status: Status, at: float) -> Repo:
     """What an account is from now on, told of by `#account`; nothing is told where it was that before.
 
-    Deleted is for good: its records go, and the commits that told of them. Raises NoRepo.
+    With deleted its records go, and the commits that told of them: only `Repos.create` brings it back, empty.
+    Raises NoRepo.
     """
     repo = find(tx, did)
     if repo is None or (repo.status == "deleted" and status != "deleted"):

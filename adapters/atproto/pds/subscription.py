@@ -29,6 +29,8 @@ PAGE: Final = 100
 KEPT: Final = 8_000_000
 """Bytes of the newest events that are kept at hand."""
 _AGAIN: Final = 1.0
+_SOON: Final = 0.005
+"""Seconds to wait at least for what has its turn any moment."""
 _GOODBYE: Final = 2.0
 _READS: Final = 3
 """Pages read for those behind at one time."""
@@ -64,10 +66,19 @@ class Subscription:
                     await asyncio.sleep(_AGAIN)
                     continue
                 if not more:
-                    await self._news.wait()
+                    await self._wait()
         finally:
             self._closing = True
             await asyncio.gather(*(_leave(reader) for reader in self._readers))
+
+    async def _wait(self) -> None:
+        """Until there is news, or what there is has its turn."""
+        due = await self._page(lambda tx: firehose.next_due(tx, self._host.now()))
+        try:
+            async with asyncio.timeout(None if due is None else max(_SOON, due - self._host.now())):
+                await self._news.wait()
+        except TimeoutError:
+            return
 
     def _forget(self) -> None:
         """Something at hand may be what was thrown away."""
@@ -78,9 +89,9 @@ class Subscription:
         """Take what is new to hand. Whether there may be more."""
         first = self._from < 0
         if first:
-            self._from = await self._host.read(firehose.last)
+            self._from = await self._host.read(lambda tx: firehose.shown(tx, self._host.now()))
         tip = self._recent[-1].seq if self._recent else self._from
-        found = await self._host.read(lambda tx: firehose.after(tx, tip, PAGE))
+        found = await self._host.read(lambda tx: firehose.after(tx, tip, PAGE, self._host.now()))
         if found:
             self._recent += found
             self._size += sum(len(event.frame) for event in found)
@@ -135,9 +146,10 @@ class Subscription:
 
     async def _begin(self, socket: web.WebSocketResponse, cursor: str) -> int | None:
         """The number after which a reader is served; None where it was told that there is none."""
+        now = self._host.now()
         last, oldest = await self._page(lambda tx: (firehose.last(tx), firehose.oldest(tx)))
         if not cursor:
-            return last
+            return await self._page(lambda tx: firehose.shown(tx, now))
         if not (cursor.isascii() and cursor.isdigit() and len(cursor) <= 18):
             await self._send(socket, firehose.error_frame("InvalidRequest", "cursor is a number"))
             return None
@@ -154,7 +166,7 @@ class Subscription:
         if 0 <= self._from <= place:
             start = bisect_right(self._recent, place, key=lambda event: event.seq)
             return self._recent[start : start + PAGE]
-        return await self._page(lambda tx: firehose.after(tx, place, PAGE))
+        return await self._page(lambda tx: firehose.after(tx, place, PAGE, self._host.now()))
 
     async def _page(self, unit: Callable[[Tx], T]) -> T:
         while True:

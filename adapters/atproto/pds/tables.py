@@ -4,6 +4,8 @@ from typing import Final
 
 import sqlalchemy as sa
 
+SPANS: Final = ("second", "hour", "day")
+
 _metadata = sa.MetaData()
 _Serial = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 _Path = sa.Text(collation="C").with_variant(sa.Text, "sqlite")
@@ -57,15 +59,24 @@ events: Final = sa.Table(
     sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("repo", sa.BigInteger, nullable=False),
     sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("due", sa.BigInteger, nullable=False),
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("frame", sa.LargeBinary, nullable=False),
 )
-"""The firehose: each `frame` as it is sent; `at` in seconds since 1970."""
+"""The firehose: each `frame` as it is sent; `at` in seconds since 1970, `due` in milliseconds: it is not shown before,
+nor what follows it. 0: it had not to wait."""
 
 sequence: Final = sa.Table(
     "atproto_sequence",
     _metadata,
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("last", sa.BigInteger, nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("due", sa.BigInteger, nullable=False),
+    *(sa.Column(f"most_{span}", sa.BigInteger, nullable=False) for span in SPANS),
+    *(sa.Column(f"full_{span}", sa.Float(53), nullable=False) for span in SPANS),
+    sa.Column("restored", sa.Float(53), nullable=False),
 )
-"""One row: the newest `seq` there ever was, whatever became of its event."""
+"""One row: the newest `seq` there ever was, whatever became of its event, when that happened and its turn was, in
+milliseconds; the pace, and how far it is used up (see `pace`); when the database was last put back, as far as was
+acted on."""

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from adapters.atproto import cbor
 from adapters.atproto.cid import Cid
+from adapters.atproto.feeds import service_did
 from adapters.atproto.pds import reading, store
 from adapters.atproto.pds.store import Repo
 from adapters.atproto.repo import car
@@ -77,7 +78,7 @@ class Xrpc:
         site = self._host.site
         return _json(
             {
-                "did": f"did:web:{site.domain}",
+                "did": service_did(site.domain),
                 "availableUserDomains": [f".{site.handle_domain}"],
                 "inviteCodeRequired": True,
             }

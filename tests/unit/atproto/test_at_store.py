@@ -40,7 +40,7 @@ async def apply(db: Store, repos: Repos, *writes: Write, who: str = ALICE, at: f
 
 
 async def events(db: Store, after: int = 0) -> list[firehose.Event]:
-    return await db.read(lambda tx: firehose.after(tx, after, 100_000))
+    return await db.read(lambda tx: firehose.after(tx, after, 100_000, NOW + 1))
 
 
 async def heard(db: Store) -> Reader:
@@ -193,11 +193,30 @@ async def test_deleted_repo_leaves_nothing_but_the_word_of_it(db: Store, repos: 
     assert len(await rows(db, tables.nodes)) == 1
     for unit in (
         lambda tx: repos.apply(tx, ALICE, key(ALICE), [Write(POST, "3jzfcijpj2z2a", post("x"))], NOW),
-        lambda tx: repos.create(tx, ALICE, "alice.test", key(ALICE), NOW),
         lambda tx: store.set_status(tx, ALICE, "active", NOW),
     ):
         with pytest.raises(NoRepo):
             await db.write(unit)
+
+
+async def test_deleted_repo_begins_anew_where_it_was(db: Store, repos: Repos):
+    await create(db, repos)
+    await apply(db, repos, Write(POST, "3jzfcijpj2z2a", post("before")))
+    before = await db.read(lambda tx: store.find(tx, ALICE))
+    await db.write(lambda tx: store.set_status(tx, ALICE, "deleted", NOW))
+    again = await create(db, repos)
+    assert before is not None
+    assert (again.id, again.status, again.rev > before.rev) == (before.id, "active", True)
+    told = [unpacked(event) for event in await events(db)][-3:]
+    assert [(kind, body.get("active"), body.get("rev")) for kind, body in told] == [
+        ("#identity", None, None),
+        ("#account", True, None),
+        ("#sync", None, again.rev),
+    ]
+    await apply(db, repos, Write(POST, "3jzfcijpj2z2b", post("after")))
+    assert [row.path for row in await rows(db, tables.records)] == [f"{POST}/3jzfcijpj2z2b"]
+    commit = unpacked((await events(db))[-1])[1]
+    assert (commit["since"], commit["prevData"]) == (again.rev, again.root)
 
 
 async def test_repo_that_is_not_there_takes_nothing(db: Store, repos: Repos):

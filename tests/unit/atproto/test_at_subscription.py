@@ -60,7 +60,7 @@ async def ended(socket: ClientWebSocketResponse) -> None:
 async def stream(tmp_path: Path) -> AsyncIterator[Stream]:
     async with opened(tmp_path) as db:
         drops: asyncio.Queue[str] = asyncio.Queue()
-        host: Any = SimpleNamespace(read=db.read, on=db.signals.on, dropped=drops.put_nowait)
+        host: Any = SimpleNamespace(read=db.read, on=db.signals.on, dropped=drops.put_nowait, now=lambda: NOW + 1)
         subscription = Subscription(host, send_seconds=0.5)
         running = asyncio.create_task(subscription.run())
         app = web.Application()

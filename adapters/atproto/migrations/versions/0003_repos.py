@@ -12,6 +12,9 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
+SPANS = ("second", "hour", "day")
+POSTS = "path > 'app.bsky.feed.post/' AND path < 'app.bsky.feed.post0'"
+
 
 def upgrade() -> None:
     serial = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
@@ -40,6 +43,10 @@ def upgrade() -> None:
         sa.Column("body", sa.LargeBinary(), nullable=False),
     )
     op.create_index("ix_atproto_records_cid", "atproto_records", ["repo", "cid"])
+    posts = sa.text(POSTS)
+    op.create_index(
+        "ix_atproto_posts", "atproto_records", ["path"], sqlite_where=posts, postgresql_where=posts
+    )
     op.create_table(
         "atproto_record_blobs",
         sa.Column("repo", sa.BigInteger(), primary_key=True),
@@ -53,16 +60,25 @@ def upgrade() -> None:
         sa.Column("seq", sa.BigInteger(), primary_key=True, autoincrement=False),
         sa.Column("repo", sa.BigInteger(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("due", sa.BigInteger(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("frame", sa.LargeBinary(), nullable=False),
     )
     op.create_index("ix_atproto_events_repo", "atproto_events", ["repo", "seq"])
+    op.create_index("ix_atproto_events_due", "atproto_events", ["due"])
     counter = op.create_table(
         "atproto_sequence",
         sa.Column("id", sa.Integer(), primary_key=True, autoincrement=False),
         sa.Column("last", sa.BigInteger(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("due", sa.BigInteger(), nullable=False),
+        *(sa.Column(f"most_{span}", sa.BigInteger(), nullable=False) for span in SPANS),
+        *(sa.Column(f"full_{span}", sa.Float(53), nullable=False) for span in SPANS),
+        sa.Column("restored", sa.Float(53), nullable=False),
     )
-    op.bulk_insert(counter, [{"id": 1, "last": 0}])
+    most = dict.fromkeys((f"most_{span}" for span in SPANS), 1_000_000)
+    full = dict.fromkeys((f"full_{span}" for span in SPANS), 0.0)
+    op.bulk_insert(counter, [{"id": 1, "last": 0, "at": 0, "due": 0, **most, **full, "restored": 0.0}])
 
 
 def downgrade() -> None:
