@@ -157,7 +157,8 @@ class Atproto:
         return (
             f"On Bluesky, look up alice-at-mastodon-social.{domain} to find @alice@mastodon.social, and npub1….{domain}"
             " to find a Nostr user; follow what you find.",
-            f"To be seen from other networks yourself, follow {self._host.site.bot}.{domain} there; block it to end that.",
+            f"To be seen from other networks yourself, follow {self._host.site.bot}.{domain} there; to end that, block"
+            " it.",
         )
 
     async def check(self) -> Sequence[Finding]:
@@ -189,9 +190,9 @@ class Atproto:
             await asyncio.Event().wait()
 
     async def _tidy(self) -> None:
+        kept = self._config.firehose * 86400.0
         while True:
-            before = self._host.now() - self._config.firehose * 86400.0
-            await self._host.write(lambda tx: firehose.expire(tx, before))
+            await self._host.write(lambda tx: firehose.expire(tx, self._host.now() - kept))
             await asyncio.sleep(TIDY_EVERY)
 
     async def _tell(self) -> None:

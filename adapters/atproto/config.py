@@ -1,6 +1,6 @@
 """The `adapters.atproto` part of `bridge.yaml`."""
 
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self, cast
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -129,12 +129,15 @@ class AtprotoConfig(BaseModel):
     @classmethod
     def _usual(cls, values: object) -> object:
         """What the public network has, for who is on it."""
-        if not isinstance(values, dict) or values.get("plc", _PLC).rstrip("/") != _PLC:
+        if not isinstance(values, dict):
             return values
+        said = cast("dict[str, object]", values)
+        if str(said.get("plc", _PLC)).rstrip("/") != _PLC:
+            return said
         usual = {
             "ingest": {"jetstream": _JETSTREAM},
             "crawlers": list(_CRAWLERS),
             "appview": _APPVIEW,
             "moderation": {"url": _MODERATION, "did": _MODERATOR},
         }
-        return {**usual, **values}
+        return {**usual, **said}

@@ -66,8 +66,7 @@ def record(name: str, service: str, now: float) -> dict[str, Any]:
 
 
 def page(tx: Tx, name: str, limit: int, before: str, oldest: str) -> tuple[list[str], str]:
-    """URIs of posts, newest first, with keys below `before` ("" for all) and above `oldest`; and where to go on, or "".
-    """
+    """URIs of posts, newest first, with keys below `before` ("" for all) and above `oldest`; and where to go on."""
     path = records.c.path
     query = (
         sa.select(path, records.c.body, repos.c.did)
@@ -136,9 +135,7 @@ def _declared(tx: Tx) -> Sequence[str]:
 
 
 def _json(value: dict[str, Any], status: int = 200) -> web.Response:
-    return web.Response(
-        body=msgspec.json.encode(value), status=status, content_type="application/json", headers=_CORS
-    )
+    return web.Response(body=msgspec.json.encode(value), status=status, content_type="application/json", headers=_CORS)
 
 
 def _error(status: int, name: str, message: str) -> web.Response:

@@ -7,8 +7,8 @@ from adapters.atproto import cbor, feeds, ids, ours
 from adapters.atproto.crypto import SigningKey
 from adapters.atproto.minting import Identities
 from adapters.atproto.pds import firehose, store
-from adapters.atproto.plc import State
 from adapters.atproto.pds.store import NoRepo, Repos, Write
+from adapters.atproto.plc import State
 from adapters.atproto.writes import read_write
 from bridged.api import Delivery, Ghost, Malformed, Rejected, Sent, Tx
 

@@ -5,7 +5,6 @@ author says. The AppView is asked only which posts answer another, and they are 
 """
 
 import asyncio
-from collections.abc import Sequence
 from typing import Any, Final, cast
 from urllib.parse import quote, urlencode
 
@@ -46,8 +45,7 @@ class Reader:
         self._host, self._resolver, self._accounts, self._appview = host, resolver, accounts, appview
 
     async def find(self, name: str) -> Ref | None:
-        """The account with this handle, if it claims the handle too; or this DID, if there is one. Raises Unreachable.
-        """
+        """The account with this handle, if it claims the handle too; or this DID, if it is one. Raises Unreachable."""
         name = name.strip().removeprefix("@")
         if is_did(name):
             return ids.account_ref(name) if await self._resolver.document(name) is not None else None
@@ -127,12 +125,10 @@ class Reader:
 
     def _envelope(self, said: Any, did: str, handle: str, pds: str) -> Envelope | None:
         """Of a record as XRPC shows it; None for what is not what its CID says."""
-        match said:
-            case {"uri": str(uri), "cid": str(cid), "value": dict(value)}:
-                place = ids.split(uri)
-            case _:
-                place = cid = value = None
-        if place is None or cid is None or value is None or place[0] != did:
+        shown: dict[str, Any] = cast("dict[str, Any]", said) if isinstance(said, dict) else {}
+        uri, cid, value = shown.get("uri"), shown.get("cid"), shown.get("value")
+        place = ids.split(uri) if isinstance(uri, str) else None
+        if place is None or place[0] != did or not isinstance(cid, str) or not isinstance(value, dict):
             self._host.refused("record_shape")
             return None
         try:
@@ -161,14 +157,12 @@ class Reader:
             raise Unreachable("no JSON in the answer") from None
 
 
-def _answers(said: dict[str, Any]) -> Sequence[str]:
-    match said:
-        case {"thread": {"replies": list(replies)}}:
-            pass
-        case _:
-            return []
+def _answers(said: dict[str, Any]) -> list[str]:
+    """URIs of the posts that a thread shows below its first."""
+    thread: object = said.get("thread")
+    replies: object = cast("dict[str, Any]", thread).get("replies") if isinstance(thread, dict) else None
     found: list[str] = []
-    for reply in cast("list[Any]", replies)[:MAX_ANSWERS]:
+    for reply in cast("list[Any]", replies)[:MAX_ANSWERS] if isinstance(replies, list) else ():
         match reply:
             case {"post": {"uri": str(uri)}}:
                 found.append(uri)

@@ -20,7 +20,17 @@ ROOT = HERE.parents[1]
 PAGE = (ROOT / "docs" / "translation.md").read_text()
 SINKS = (ActivityPub, Nostr, Atproto)
 # Rejected, but by what delivers or signs, which is the same whatever is said.
-_NO_ENCODERS = {"adapter.py", "checks.py", "client.py", "connection.py", "delivery.py", "hosting.py", "nip11.py", "pen.py", "pool.py"}
+_NO_ENCODERS = {
+    "adapter.py",
+    "checks.py",
+    "client.py",
+    "connection.py",
+    "delivery.py",
+    "hosting.py",
+    "nip11.py",
+    "pen.py",
+    "pool.py",
+}
 
 
 def _rows(heading: str) -> list[list[str]]:

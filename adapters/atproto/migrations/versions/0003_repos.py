@@ -44,9 +44,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_atproto_records_cid", "atproto_records", ["repo", "cid"])
     posts = sa.text(POSTS)
-    op.create_index(
-        "ix_atproto_posts", "atproto_records", ["path"], sqlite_where=posts, postgresql_where=posts
-    )
+    op.create_index("ix_atproto_posts", "atproto_records", ["path"], sqlite_where=posts, postgresql_where=posts)
     op.create_table(
         "atproto_record_blobs",
         sa.Column("repo", sa.BigInteger(), primary_key=True),
