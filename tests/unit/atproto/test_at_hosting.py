@@ -1,0 +1,186 @@
+"""What is delivered here becomes commits; feeds show them; what was left comes back as the same account."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import pytest
+
+from adapters.atproto import cbor, feeds, ids, writes
+from adapters.atproto.adapter import Atproto
+from adapters.atproto.config import AtprotoConfig
+from adapters.atproto.feeds import BOT
+from adapters.atproto.pds import firehose, reading, store
+from adapters.atproto.pds.firehose import Event
+from bridged.api import LOCAL, Account, Delivery, Ghost, Part, Ref, Rejected, Sent
+from bridged.testing.fakehost import FakeHost
+from tests.unit.atproto.pds_kit import unpacked
+
+OWNER = Ref("nostr", "ab" * 32)
+
+
+async def nobody(_: str) -> bool:
+    return False
+
+
+class Place:
+    """The adapter with a bot and a ghost, over a database in memory."""
+
+    def __init__(self, host: FakeHost, adapter: Atproto, bot: Ghost, ghost: Ghost) -> None:
+        self.host, self.adapter, self.bot, self.ghost = host, adapter, bot, ghost
+
+    async def apply(self, ghost: Ghost, *parts: Part) -> list[Sent]:
+        def unit(tx: Any) -> list[Sent]:
+            return [self.adapter.apply(tx, Delivery("key", LOCAL, p.body, ghost, p.ref, 0)) for p in parts]
+
+        return await self.host.write(unit)
+
+    async def events(self) -> list[tuple[str, dict[str, Any]]]:
+        found: Sequence[Event] = await self.host.read(lambda tx: firehose.after(tx, 0, 1000, self.host.now()))
+        return [unpacked(event) for event in found]
+
+    async def record(self, uri: Ref) -> dict[str, Any] | None:
+        place = ids.split(uri.id)
+        assert place is not None
+
+        def unit(tx: Any) -> dict[str, Any] | None:
+            repo = store.find(tx, place[0])
+            found = reading.record(tx, repo, f"{place[1]}/{place[2]}") if repo is not None else None
+            return cbor.decode(found.body) if found is not None else None
+
+        return await self.host.read(unit)
+
+    def at(self, collection: str, rkey: str) -> Ref:
+        return ids.record_ref(self.ghost.ref.id, collection, rkey)
+
+
+def profile(ghost: Ghost, name: str = "Somebody") -> Part:
+    record = {"$type": ids.PROFILE, "displayName": name, "createdAt": "2026-09-21T10:00:00.000Z"}
+    return writes.put(ghost.owner, ids.record_ref(ghost.ref.id, ids.PROFILE, "self"), record)
+
+
+def post(place: Place, rkey: str, text: str = "hello", **more: Any) -> Part:
+    record = {"$type": ids.POST, "text": text, "createdAt": "2026-09-21T10:00:00.000Z", **more}
+    return writes.put(Ref("nostr", rkey), place.at(ids.POST, rkey), record)
+
+
+@pytest.fixture
+async def place() -> Place:
+    host = FakeHost()
+    assert Atproto.migrations is not None
+    host.migrate(Atproto.migrations)
+    adapter = Atproto(AtprotoConfig(plc="embedded"), host)
+    await adapter.start()
+    made = [await adapter.mint(Account(ref, name), nobody) for ref, name in ((BOT, "bridge"), (OWNER, "npub1x"))]
+    return Place(host, adapter, *made)
+
+
+async def test_apply_makes_a_repo_with_the_first_record(place: Place) -> None:
+    await place.apply(place.ghost, profile(place.ghost))
+    told = await place.events()
+    assert [kind for kind, _ in told] == ["#identity", "#account", "#commit", "#commit"]
+    assert told[0][1]["handle"] == place.ghost.handle
+    assert await place.record(place.at(ids.PROFILE, "self"))
+
+
+async def test_apply_of_the_same_again_says_nothing_more(place: Place) -> None:
+    await place.apply(place.ghost, profile(place.ghost), post(place, "3jzfcijpj2z2a"))
+    before = await place.events()
+    await place.apply(place.ghost, profile(place.ghost), post(place, "3jzfcijpj2z2a"))
+    assert await place.events() == before
+
+
+async def test_apply_of_a_delete_takes_the_record_away_and_needs_none(place: Place) -> None:
+    said = post(place, "3jzfcijpj2z2a")
+    assert said.ref is not None
+    await place.apply(place.ghost, said)
+    gone = Part(said.of, said.ref, _delete("3jzfcijpj2z2a"), b"", (LOCAL,), gone=True)
+    await place.apply(place.ghost, gone, gone)
+    assert await place.record(said.ref) is None
+    assert len(await place.events()) == 5
+
+
+async def test_delete_for_who_has_no_repo_makes_none(place: Place) -> None:
+    await place.apply(place.ghost, Part(OWNER, place.ghost.ref, _delete("3jzfcijpj2z2a"), b"", (LOCAL,), gone=True))
+    assert not await place.events()
+
+
+async def test_record_against_its_lexicon_is_rejected_and_nothing_is_said(place: Place) -> None:
+    with pytest.raises(Rejected, match="refused"):
+        await place.apply(place.ghost, post(place, "3jzfcijpj2z2a", text="x" * 4000))
+    assert not await place.events()
+
+
+async def test_who_leaves_is_deleted_and_comes_back_as_the_same(place: Place) -> None:
+    first = post(place, "3jzfcijpj2z2a")
+    assert first.ref is not None
+    await place.apply(place.ghost, first)
+    farewell = writes.farewell(OWNER, place.at(ids.PROFILE, "self"), 0)
+    await place.apply(place.ghost, farewell, farewell)
+    assert (await place.events())[-1][1]["status"] == "deleted"
+    again = await place.adapter.mint(Account(OWNER, "npub1x"), nobody)
+    assert again.ref == place.ghost.ref
+    await place.apply(again, profile(again))
+    assert [kind for kind, _ in (await place.events())[-4:]] == ["#identity", "#account", "#sync", "#commit"]
+    assert await place.record(first.ref) is None
+
+
+async def test_feeds_are_declared_by_the_bot_for_each_network(place: Place) -> None:
+    await place.apply(place.bot, profile(place.bot))
+    declared = {name: ids.record_ref(place.bot.ref.id, feeds.COLLECTION, name) for name in ("everyone", "nostr")}
+    found = {name: await place.record(uri) for name, uri in declared.items()}
+    assert all(found.values()), "the ghost of a Nostr user is known by then"
+    assert found["nostr"] is not None
+    assert found["nostr"]["did"] == "did:web:bridge.test"
+    other = await place.adapter.mint(Account(Ref("activitypub", "https://a.example/b"), "b@a.example"), nobody)
+    await place.apply(other, profile(other))
+    assert await place.record(ids.record_ref(place.bot.ref.id, feeds.COLLECTION, "activitypub"))
+
+
+async def test_feed_shows_posts_newest_first_without_answers(place: Place) -> None:
+    await place.apply(place.bot, profile(place.bot))
+    strong = {"uri": f"at://{place.bot.ref.id}/{ids.POST}/3jzfcijpj2z2a", "cid": _cid(place)}
+    answer = {"reply": {"root": strong, "parent": strong}}
+    keys = [f"3jzfcijpj2z2{letter}" for letter in "abcd"]
+    parts = [post(place, key, **(answer if key.endswith("b") else {})) for key in keys]
+    await place.apply(place.ghost, *parts)
+    shown = [place.at(ids.POST, keys[n]).id for n in (3, 2, 0)]
+
+    async def page(name: str, limit: int, before: str = "", oldest: str = "2") -> tuple[list[str], str]:
+        return await place.host.read(lambda tx: feeds.page(tx, name, limit, before, oldest))
+
+    assert await page("everyone", 50) == await page("nostr", 50) == (shown, "")
+    assert await page("activitypub", 50) == ([], "")
+    assert await page("everyone", 2) == (shown[:2], keys[2])
+    assert await page("everyone", 2, keys[2]) == (shown[2:], "")
+    assert await page("everyone", 50, oldest=keys[1]) == (shown[:2], "")
+
+
+async def test_handle_that_changes_is_told_once_the_directory_has_it(place: Place) -> None:
+    await place.apply(place.ghost, profile(place.ghost))
+    before = len(await place.events())
+    renamed = Ghost(OWNER, place.ghost.ref, "other.bridge.test")
+    await place.apply(renamed, profile(renamed))
+    assert len(await place.events()) == before, "the profile is as it was, and the directory has not got it yet"
+    await place.adapter._identities.hand_in_all()  # pyright: ignore[reportPrivateUsage]
+    assert [(kind, body.get("handle")) for kind, body in (await place.events())[before:]] == [
+        ("#identity", "other.bridge.test")
+    ]
+
+
+async def test_restored_database_counts_on_and_says_where_all_stand(place: Place) -> None:
+    await place.apply(place.ghost, profile(place.ghost))
+    last = (await place.events())[-1][1]["seq"]
+    place.host.restored_at = place.host.now()
+    await place.adapter.start()
+    await place.adapter.start()
+    told = (await place.events())[last:]
+    assert [(kind, body["seq"] > last + firehose.JUMP) for kind, body in told] == [("#account", True), ("#sync", True)]
+
+
+def _delete(rkey: str) -> bytes:
+    return msgspec.msgpack.encode(writes.Write("delete", ids.POST, rkey))
+
+
+def _cid(place: Place) -> str:
+    return post(place, "3jzfcijpj2z2a").detail["cid"]
