@@ -13,6 +13,7 @@ import asyncpg
 import pytest
 from sqlalchemy import text
 
+from adapters.atproto.adapter import Atproto
 from adapters.nostr.event import parse_event
 from bridged.api import Ref
 from bridged.backup import backup, restore
@@ -77,7 +78,7 @@ async def old(request: pytest.FixtureRequest, store_url: str, tmp_path: Path) ->
 
 
 def test_there_is_a_database_of_every_issue_before_this() -> None:
-    assert VERSIONS == ["issue-2", "issue-3"]
+    assert VERSIONS == ["issue-2", "issue-3", "issue-4"]
 
 
 async def test_old_database_is_upgraded_and_serves_all_it_had(old: Old) -> None:
@@ -130,6 +131,28 @@ async def test_old_database_goes_on_where_it_stopped(old: Old) -> None:
     assert len(outside.posted) == before
 
 
+async def test_network_that_joins_an_old_database_has_what_is_said_from_then_on(store_url: str, tmp_path: Path) -> None:
+    was = await put_back("issue-4", store_url, tmp_path / "var")
+    outside = Outside()
+    third = {"atproto": {"plc": "embedded"}}
+    async with Harness(
+        [*ADAPTERS, Atproto], data_dir=tmp_path / "var", store=store_url, http=outside, configs=third
+    ) as bridge:
+        old = Old(bridge, outside, was)
+        note = await old.town.note("said to three networks")
+        nostr, there = [await bridge.copies(Ref("activitypub", note), n) for n in ("nostr", "atproto")]
+        assert nostr[0].ref is not None
+        assert there[0].ref is not None
+        repo = there[0].ref.id.removeprefix("at://").partition("/")[0]
+        ghost = await bridge.ghost(Ref("activitypub", MAYA), "atproto")
+        assert (ghost.ref.id, ghost.handle) == (repo, "maya-at-peer-example.bridge.test")
+        # what was said before is not said anew there, but can be answered and taken back
+        await old.town.activity({"type": "Delete", "object": {"id": was["first"], "type": "Tombstone"}})
+        await old.town.activity({"type": "Delete", "object": {"id": note, "type": "Tombstone"}})
+        assert (await bridge.copies(Ref("activitypub", note), "atproto"))[0].gone
+        assert not await bridge.copies(Ref("activitypub", was["second"]), "atproto")
+
+
 @pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_backup_of_an_old_database_is_restored_and_upgraded(
@@ -146,7 +169,7 @@ async def test_backup_of_an_old_database_is_restored_and_upgraded(
     outside = Outside()
     before = Harness(ADAPTERS, data_dir=tmp_path / "old")
     made = await backup(before.settings, {}, tmp_path / "saved", lambda *_: None)
-    assert made.revisions["bridged"] < "0004"
+    assert made.revisions["bridged"] < "0009"
     after = Harness(ADAPTERS, data_dir=tmp_path / "new", store=scratch_beside, http=outside)
     await restore(after.settings, {}, tmp_path / "saved", lambda *_: None)
     await after.open()
