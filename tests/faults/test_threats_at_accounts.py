@@ -1,0 +1,265 @@
+"""Whom an account belongs to, what its host and directory say of it, and how soon that is acted on.
+
+Hosts, directory and AppView are scripted (`kit/sky.py`); the times are of the real clock.
+"""
+
+import asyncio
+import copy
+import json
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from adapters.atproto.cid import Cid
+from adapters.atproto.crypto import SigningKey
+
+from .kit import eventually
+from .kit.fediverse import Answer, Got
+from .kit.heaven import HANDLES, Heaven, heaven
+from .kit.sky import POST, PROFILE, Person, as_json, did_of
+from .kit.watch import calm
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+SOON = 60.0
+"""Seconds within which what a stream says of an account is acted on."""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def here(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Heaven]:
+    async with heaven(tmp_path_factory.mktemp("accounts")) as made:
+        yield made
+        made.sky.script = lambda got: None
+
+
+def deletes(here: Heaven, who: Person) -> list[Got]:
+    return [got for got in here.peer.posts("Delete") if who.did in got.json["actor"]]
+
+
+async def actor(here: Heaven, who: Person) -> tuple[int, dict[str, Any]]:
+    headers = {"Accept": "application/activity+json"}
+    status, _, body = await here.daemon.get(f"/users/atproto/{who.did}", headers)
+    return status, json.loads(body) if status == 200 else {}
+
+
+# --- accounts that go, and change -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", ["takendown", "deleted", "suspended", "deactivated"])
+async def test_account_that_is_gone_is_withdrawn_within_a_minute(here: Heaven, status: str) -> None:
+    who = await here.join(f"{status}")
+    await here.crosses(f"said before being {status}", who)
+    (copy_,) = here.copies(f"said before being {status}")
+    page = copy_.json["object"]["id"].removeprefix(here.daemon.base)
+    began = time.monotonic()
+    await here.sky.account(who, False, status)
+    await eventually(lambda: deletes(here, who), timeout=SOON)
+    assert time.monotonic() - began < SOON
+    assert (await here.daemon.get(page, {"Accept": "application/activity+json"}))[0] in (404, 410)
+    assert (await actor(here, who))[0] in (404, 410)
+    await here.good()
+
+
+async def test_account_whose_relay_only_throttles_or_lost_touch_stays(here: Heaven) -> None:
+    """`active: false` for reasons of the relay's own says nothing of the account (sync#account)."""
+    sent = len(here.peer.posts("Delete"))
+    for status in ("throttled", "desynchronized", "never heard of", ""):
+        await here.sky.account(here.ada, False, status)
+    await here.good()
+    assert len(here.peer.posts("Delete")) == sent
+
+
+async def test_news_of_accounts_that_are_not_there_or_are_ours_do_nothing(here: Heaven) -> None:
+    ours = Person("ours", did=await here.did_of(f"bridge.{HANDLES}"))
+    sent = len(here.peer.posts("Delete"))
+    for who in (ours, Person("nobody")):
+        await here.sky.account(who, False, "deleted")
+        await here.sky.identity(who)
+    await here.good()
+    assert len(here.peer.posts("Delete")) == sent
+    assert await here.did_of(f"bridge.{HANDLES}") == ours.did
+
+
+async def test_handle_that_changed_is_shown_within_a_minute(here: Heaven) -> None:
+    who = await here.join("renamed")
+    who.handle = "renamed-anew.sky.test"
+    began = time.monotonic()
+    await here.sky.identity(who)
+
+    async def shown() -> bool:
+        return (await actor(here, who))[1]["preferredUsername"] == who.handle
+
+    await eventually(shown, timeout=SOON)
+    assert time.monotonic() - began < SOON
+    await here.good()
+
+
+async def test_key_and_host_that_changed_count_within_a_minute(here: Heaven) -> None:
+    who = await here.join("moved")
+    who.repo.key = SigningKey(b"q" * 32)
+    began = time.monotonic()
+    await here.sky.identity(who)
+    await eventually(lambda: here.sky.asked(f"/plc/{who.did}"))
+
+    async def crosses() -> bool:
+        text = f"under the new key {time.monotonic()}"
+        await here.sky.say(who, who.post(text))
+        await eventually(lambda: here.copies(text), timeout=3)
+        return True
+
+    await eventually(crosses, timeout=SOON)
+    assert time.monotonic() - began < SOON
+    await here.good()
+
+
+async def test_handle_that_does_not_lead_back_is_not_shown_as_theirs(here: Heaven) -> None:
+    """mallory's document claims ada's handle, which leads to ada."""
+    mallory = await here.join("mallory", handle=here.ada.handle)
+    status, shown = await actor(here, mallory)
+    assert status == 200
+    assert here.ada.handle not in json.dumps([shown["preferredUsername"], shown["name"], shown["url"]])
+    assert (await actor(here, here.ada))[1]["preferredUsername"] == here.ada.handle
+    assert await here.daemon.actor_of(here.ada.handle) == here.ghost
+    await here.good()
+
+
+# --- hosts that lie -------------------------------------------------------------------------------------------
+
+
+def lies(here: Heaven) -> dict[str, Answer]:
+    """What a host may answer to getRepo, and why it is no good."""
+    ada, other = here.ada.repo, Person("other").repo
+    other.change(0, {f"{POST}/3kznmn7xqxl22": {"$type": POST, "text": "a lie", "createdAt": "2026-01-01T00:00:00Z"}})
+    forged = copy.deepcopy(ada)
+    forged.key = SigningKey(b"f" * 32)
+    forged.change(0, {f"{POST}/{here.ada.key()}": {"$type": POST, "text": "a lie", "createdAt": "2026-01-01T00:00:00Z"}})
+    whole = ada.whole()
+    return {
+        "somebody else's repo": Answer(200, body=other.whole()),
+        "a repo with another's signature": Answer(200, body=forged.whole()),
+        "a repo with a byte turned": Answer(200, body=whole[:-1] + bytes([whole[-1] ^ 1])),
+        "half a repo": Answer(200, body=whole, how="half"),
+        "nothing": Answer(200),
+        "rubbish": Answer(200, body=b"\xff" * 10_000),
+        "JSON": as_json({"error": "what?"}),
+        "40 MB": Answer(200, body=bytes(40 << 20)),
+        "an address inside": Answer(302, {"Location": "http://10.0.0.1/repo"}),
+        "an address inside by another name": Answer(307, {"Location": "http://169.254.169.254/latest/meta-data"}),
+        "a failure": Answer(500),
+    }
+
+
+async def test_host_that_lies_about_a_repo_is_not_believed_and_holds_nobody_up(here: Heaven) -> None:
+    """One of hers was missed, and what is answered to getRepo is a lie, again and again; then the truth."""
+    told, other = lies(here), await here.join("patient")
+    seen: list[str] = []
+
+    def script(got: Got) -> Answer | None:
+        if "sync.getRepo" not in got.path or here.ada.did not in got.path or not told:
+            return None
+        name = next(iter(told))
+        seen.append(name)
+        return told.pop(name)
+
+    here.sky.script = script
+    names = list(told)
+    here.ada.repo.change(0, here.ada.post("missed while the host lied"))
+    async with calm(here.daemon):
+        await here.sky.say(here.ada, here.ada.post("heard while the host lied"))
+        await eventually(lambda: seen)
+        # meanwhile another's gap is made up for at once
+        other.repo.change(0, other.post("missed by another"))
+        await here.crosses("heard of another", other)
+        await eventually(lambda: here.copies("missed by another"), timeout=10)
+        while told:
+            left = len(told)
+            await here.later()
+            await eventually(lambda left=left: len(told) < left, timeout=150)
+    assert seen == names
+    await eventually(lambda: here.copies("missed while the host lied"), timeout=150)
+    await eventually(lambda: here.copies("heard while the host lied"))
+    assert not [got for got in here.peer.posts() if "a lie" in got.text]
+    await here.good()
+
+
+async def test_host_that_lies_about_a_record_is_not_believed(here: Heaven) -> None:
+    """ada answers somebody whose host shows something that the record's id does not fit, or another's record."""
+    other = here.sky.someone("liar")
+    (path,) = changes = other.post("what was really said")
+    other.repo.change(0, changes)
+    cid = str(Cid.of(other.repo.records[path]))
+    truth = other.shown(path)
+    answers = {
+        "cid": as_json({**truth, "value": {**truth["value"], "text": "a lie"}}),
+        "shape": as_json({**truth, "uri": here.ada.uri(path)}),
+        "no value": as_json({**truth, "value": None}),
+        "not JSON": Answer(200, body=b"{" * 5000),
+        "deep": Answer(200, body=b'{"value":' * 5000 + b"1" + b"}" * 5000),
+        "huge": Answer(200, body=bytes(5 << 20)),
+        "elsewhere": Answer(302, {"Location": "http://127.0.0.1:1/x"}),
+    }
+    for name, answer in answers.items():
+        here.sky.script = lambda got, a=answer: a if "getRecord" in got.path and other.did in got.path else None
+        reply = {"uri": other.uri(path), "cid": cid}
+        before = len(here.sky.asked(f"repo={other.did}"))
+        await here.crosses(f"answering {name}", reply={"root": reply, "parent": reply})
+        assert len(here.sky.asked(f"repo={other.did}")) > before
+    here.sky.script = lambda got: None
+    assert await here.of("record_cid")
+    assert await here.of("record_shape")
+    assert not [got for got in here.peer.posts() if "a lie" in got.text]
+    await here.good()
+
+
+# --- directories that are no good -----------------------------------------------------------------------------
+
+
+async def test_directory_that_is_no_good_makes_nobody_a_member_and_holds_nobody_up(here: Heaven) -> None:
+    """Strangers who follow the bot, and whose documents are huge, slow, another's, elsewhere, or none."""
+    bot = await here.did_of(f"bridge.{HANDLES}")
+    good = Person("x").document(here.sky.base)
+    answers = {
+        "huge": Answer(200, body=bytes(1 << 20)),
+        "slow": Answer(200, body=json.dumps(good).encode() * 3, how="slow"),
+        "hangs": Answer(how="hang"),
+        "another": as_json(good),
+        "inside": Answer(302, {"Location": "http://10.0.0.1/did"}),
+        "deep": Answer(200, body=b'{"id":' * 5000 + b"1" + b"}" * 5000),
+        "rubbish": Answer(200, body=b"\xff\xfe"),
+        "none": Answer(404),
+        "down": Answer(503),
+    }
+    people = {name: here.sky.someone(f"doc-{name}") for name in answers}
+
+    def script(got: Got) -> Answer | None:
+        return next((answers[name] for name, who in people.items() if got.path.endswith(f"/plc/{who.did}")), None)
+
+    here.sky.script = script
+    async with calm(here.daemon), here.refuses("key_unknown", good=False):
+        for who in people.values():
+            await here.sky.say(who, who.follow(bot))
+        began = time.monotonic()
+        await here.good()
+        assert time.monotonic() - began < 15, "one look's time at most"
+    await asyncio.gather(*(eventually(lambda w=who: here.sky.asked(f"/plc/{w.did}")) for who in people.values()))
+    rows = await here.daemon.ledger("reason LIKE 'follows the bot%'")
+    assert not {row["actor"] for row in rows} & {who.did for who in people.values()}
+    here.sky.script = lambda got: None
+    await here.good()
+
+
+async def test_profile_that_is_no_good_is_an_account_without_one(here: Heaven) -> None:
+    who = here.sky.someone("plain")
+    who.repo.change(0, {f"{PROFILE}/self": {"$type": PROFILE, "displayName": "x" * 5000, "description": ["no text"]}})
+    await here.sky.say(who, who.follow(await here.did_of(f"bridge.{HANDLES}")))
+
+    async def there() -> bool:
+        await here.daemon.actor_of(who.did)
+        return (await actor(here, who))[0] == 200
+
+    await eventually(there, timeout=40)
+    assert len((await actor(here, who))[1]["name"]) < 700
+    assert did_of("plain") == who.did
+    await here.good()
