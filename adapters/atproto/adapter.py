@@ -200,9 +200,9 @@ class Atproto:
         while True:
             try:
                 budget = await self._host.read(lambda tx: firehose.budget(tx, self._host.now()))
-                self._host.gauge("atproto_events_waiting", budget.waiting)
+                self._host.gauge("events_waiting", budget.waiting)
                 for span, left in zip(SPANS, budget.left, strict=True):
-                    self._host.gauge("atproto_events_left", left, per=span)
+                    self._host.gauge("events_left", left, per=span)
             except Busy:
                 pass
             await asyncio.sleep(TELL_EVERY)

@@ -63,7 +63,9 @@ class Repos:
         pause: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self._host, self._resolver, self._intake, self._pause = host, resolver, intake, pause
-        self._stale = asyncio.Event()
+        self._stale, self._again = asyncio.Event(), asyncio.Event()
+        self._failed: set[str] = set()
+        """Stale repos that could not be fetched when they were tried."""
         self._one_writer = asyncio.Lock()
         """Held from reading rows of the table to writing them."""
         self._heard, self._wanted = host.heard(), Wanted(host.heard())
@@ -74,18 +76,34 @@ class Repos:
         """Fetch what was missed, as it becomes known; until cancelled."""
         gone = set(await self._host.read(known.everybody)) - self._wants().theirs
         await self._host.write(lambda tx: known.drop(tx, gone))
-        attempt = 0
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._make_up_all())
+            group.create_task(self._try_again())
+
+    async def _make_up_all(self) -> None:
+        """Each repo once: those that cannot be fetched now are not to keep the others waiting."""
         while True:
             self._stale.clear()
-            failed = False
             for did, row in (await self._host.read(known.stale)).items():
-                failed |= not await self._make_up(did, row)
-            if failed:
-                attempt += 1
-                await self._pause(backoff(attempt, 1.0))
-            else:
+                if did not in self._failed and not await self._make_up(did, row):
+                    self._failed.add(did)
+                    self._again.set()
+            await self._stale.wait()
+
+    async def _try_again(self) -> None:
+        attempt = 0
+        while True:
+            await self._again.wait()
+            attempt += 1
+            await self._pause(backoff(attempt, 1.0))
+            stale = await self._host.read(known.stale)
+            for did in sorted(self._failed):
+                if did not in stale or await self._make_up(did, stale[did]):
+                    self._failed.discard(did)
+                    self._stale.set()  # it may have gone on just now
+            if not self._failed:
                 attempt = 0
-                await self._stale.wait()
+                self._again.clear()
 
     async def store(self, heard: Sequence[Said], cursor: tuple[str, str]) -> None:
         """Raises Busy; then nothing was stored, and the same may be handed in again."""

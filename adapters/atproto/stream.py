@@ -130,7 +130,7 @@ class Stream(Generic[Item]):
             await self._pause(wait)
 
     def _gauge(self, value: float) -> None:
-        self._host.gauge("atproto_stream_connected", value, stream=self._dialect.cursor_key)
+        self._host.gauge("stream_connected", value, stream=self._dialect.cursor_key)
 
     def _pass_over(self, *, moved: bool) -> None:
         """What is too large would come again and again: it is passed over, by as few numbers as it takes."""
