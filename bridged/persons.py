@@ -59,7 +59,7 @@ def own(tx: Tx, ref: Ref) -> frozenset[str]:
 async def _counterpart(core: Core, account: Account, network: str) -> Account | None:
     """The proved account on `network`. Raises Unreachable when none is, and some could not be looked at."""
     home, there = core.adapters[account.ref.network], core.adapters[network]
-    claimed = [ref for claim in account.same_as if (ref := there.parse(claim)) is not None][:CLAIMS]
+    claimed = await _meant(there, account.same_as)
     missed: Unreachable | None = None
     for ref in dict.fromkeys(claimed):
         try:
@@ -79,7 +79,7 @@ async def _counterpart(core: Core, account: Account, network: str) -> Account | 
 
 async def _claims(home: Sink, claims: Iterable[str], ref: Ref) -> bool:
     """Whether one of the claims leads to the account `ref`: as it is written, or as its home shows it."""
-    named = list(dict.fromkeys(r for claim in claims if (r := home.parse(claim)) is not None))[:CLAIMS]
+    named = list(dict.fromkeys(await _meant(home, claims)))
     if ref in named:
         return True
     for other in named:
@@ -87,6 +87,18 @@ async def _claims(home: Sink, claims: Iterable[str], ref: Ref) -> bool:
         if found is not None and found.ref == ref:
             return True
     return False
+
+
+async def _meant(there: Sink, claims: Iterable[str]) -> list[Ref]:
+    """Who the claims name over there; what is a name to look up, is looked up. Raises Unreachable."""
+    found: list[Ref] = []
+    for claim in claims:
+        ref = there.parse(claim) or await there.find(claim)
+        if ref is not None:
+            found.append(ref)
+        if len(found) == CLAIMS:
+            break
+    return found
 
 
 async def _namesakes(core: Core, account: Account, there: Sink) -> list[tuple[str, Ref]]:

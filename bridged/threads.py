@@ -21,6 +21,7 @@ FETCHES = 20
 """How many posts one activity may make us fetch."""
 SEARCHES = 8
 """Searches by address at once: strangers can ask for them."""
+_ADDRESSES = ("https://", "http://")
 SEARCH = 9.0
 """Seconds one of them may take on one network."""
 
@@ -115,18 +116,20 @@ class Threads:
 
         Raises Unreachable when somewhere no answer came and nobody else knew it.
         """
-        meant = [self.core.adapters[other].parse(text) for other in sorted(self.core.others(network))]
-        refs = [ref for ref in meant if ref is not None]
-        if not refs:
+        if not text.startswith(_ADDRESSES) and all(
+            self.core.adapters[other].parse(text) is None for other in self.core.others(network)
+        ):
             return None
         if self._searches.locked():
             raise Unreachable("too many searches at once")
         silent = False
         async with self._searches:
-            for ref in refs:
+            for other in sorted(self.core.others(network)):
+                adapter = self.core.adapters[other]
                 try:
                     async with asyncio.timeout(SEARCH):
-                        found = await self._stands(ref, network)
+                        ref = adapter.parse(text) or await adapter.find(text)
+                        found = await self._stands(ref, network) if ref is not None else None
                 except (Unreachable, TimeoutError):
                     silent = True
                     continue

@@ -7,7 +7,7 @@ never a handle, since handles change.
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from adapters.atproto.syntax import is_did, is_record_key, parse_at_uri
+from adapters.atproto.syntax import is_did, is_handle, is_record_key, parse_at_uri
 from bridged.api import Malformed, Ref
 
 NETWORK: Final = "atproto"
@@ -84,6 +84,13 @@ def parse(text: str) -> Ref | None:
         found = split(text)
         return record_ref(*found) if found else None
     return account_ref(text) if is_did(text) else None
+
+
+def called(text: str) -> tuple[str, str]:
+    """(handle, record key of a post or "") that a link to the viewer names somebody by; ("", "") for any other text."""
+    uri = _linked(text) if text.startswith(VIEWER) and len(text) <= MAX_ID else ""
+    who, _, path = uri.removeprefix("at://").partition("/")
+    return (who.lower(), path.rpartition("/")[2]) if is_handle(who) else ("", "")
 
 
 def names(ref: Ref) -> str:

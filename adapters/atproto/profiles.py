@@ -13,6 +13,8 @@ from bridged.api import Account, Text, clean_name, find_links, find_tags, web_ur
 
 MAX_ABOUT: Final = 2560
 """Bytes of a description."""
+MAX_CLAIMS: Final = 10
+"""Addresses of a profile that are looked at: one may be the person's own elsewhere."""
 _MAX_NAME: Final = 64
 _MAX_WORD: Final = 200
 
@@ -36,13 +38,15 @@ def account_of(did: str, handle: str, pds: str, profile: Mapping[str, Any] | Non
         ("Pronouns", clean_name(pronouns, _MAX_WORD) if isinstance(pronouns, str) else ""),
     )
     name = record.get("displayName")
+    bio = find_tags(find_links(Text(about.plain.strip())))  # its readers find links and tags by themselves
+    claims = (fields[0][1], *(link for link in bio.targets("link") if isinstance(link, str)))
     refusal = _REFUSAL.search(about.plain)
     refuses = f"#{refusal[1].lower()}" if refusal else NOT_FOR_STRANGERS if NOT_FOR_STRANGERS in labels else ""
     return Account(
         ref=ids.account_ref(did),
         handle=handle or did,
         name=clean_name(name, _MAX_NAME) if isinstance(name, str) else "",
-        bio=find_tags(find_links(Text(about.plain.strip()))),  # its readers find links and tags by themselves
+        bio=bio,
         avatar=blob_url(record.get("avatar"), did, pds),
         banner=blob_url(record.get("banner"), did, pds),
         url=ids.VIEWER + (handle or did),
@@ -50,6 +54,7 @@ def account_of(did: str, handle: str, pds: str, profile: Mapping[str, Any] | Non
         fields=tuple(field for field in fields if field[1]),
         bot="bot" in labels,
         refuses=refuses,
+        same_as=tuple(dict.fromkeys(claim for claim in claims if claim))[:MAX_CLAIMS],
         since=moment(record.get("createdAt")),
         mark=mark_of(record),
         detail={"pds": pds} if pds else {},

@@ -16,7 +16,6 @@ from adapters.atproto.envelopes import Change, Person, record_envelope
 from adapters.atproto.identity import Resolver
 from adapters.atproto.people import Accounts
 from adapters.atproto.profiles import account_of, pinned
-from adapters.atproto.syntax import is_did
 from bridged.api import (
     Account,
     EgressFailed,
@@ -45,13 +44,18 @@ class Reader:
         self._host, self._resolver, self._accounts, self._appview = host, resolver, accounts, appview
 
     async def find(self, name: str) -> Ref | None:
-        """The account with this handle, if it claims the handle too; or this DID, if it is one. Raises Unreachable."""
+        """The account with this handle or DID, or what a page of the viewer shows. Raises Unreachable."""
         name = name.strip().removeprefix("@")
-        if is_did(name):
-            return ids.account_ref(name) if await self._resolver.document(name) is not None else None
-        did = await self._resolver.did_of(name)
+        if ids.parse(name) is not None:
+            named = ids.parse(name)
+            return named if named is not None and await self._resolver.document(_owner(named.id)) is not None else None
+        handle, rkey = ids.called(name)
+        did = await self._resolver.did_of(handle or name)
         found = await self._resolver.document(did) if did is not None else None
-        return ids.account_ref(found.did) if found is not None and found.handle == name.lower() else None
+        # a page may have been linked to under a name that is another by now; a name alone must be claimed
+        if found is None or (not handle and found.handle != name.lower()):
+            return None
+        return ids.record_ref(found.did, ids.POST, rkey) if rkey else ids.account_ref(found.did)
 
     async def account(self, did: str) -> Account | None:
         """Raises Unreachable."""
@@ -155,6 +159,11 @@ class Reader:
             return msgspec.json.decode(answer.body, type=dict[str, Any])
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
             raise Unreachable("no JSON in the answer") from None
+
+
+def _owner(id: str) -> str:
+    """The DID in the id of an account or a record."""
+    return id.removeprefix("at://").partition("/")[0]
 
 
 def _answers(said: dict[str, Any]) -> list[str]:

@@ -245,7 +245,8 @@ class Source(Protocol):
         ...
 
     async def find(self, name: str) -> Ref | None:
-        """The account with this handle or alias (see `Account`), checked at its home. Raises Unreachable."""
+        """The account with this handle or alias (see `Account`), checked at its home; also what is shown at an address,
+        account or post, where `parse` can't tell without asking. Raises Unreachable."""
         ...
 
     async def account(self, ref: Ref) -> Account | None:

@@ -35,9 +35,9 @@ def uri(rkey: str = KEYS[0], did: str = DID) -> Ref:
 
 
 class Outside:
-    def __init__(self) -> None:
+    def __init__(self, http: ScriptedHttp | None = None) -> None:
         self.host = FakeHost()
-        self.http = ScriptedHttp()
+        self.http = http or ScriptedHttp()
         self.host.http = self.http
 
         async def ours(_: str) -> str | None:
@@ -77,6 +77,15 @@ def outside() -> Outside:
 @pytest.mark.parametrize("name", ["alex.test", "@Alex.test", DID])
 async def test_find_leads_to_who_claims_the_handle(outside: Outside, name: str) -> None:
     assert await outside.reader.find(name) == ids.account_ref(DID)
+
+
+async def test_find_knows_pages_of_the_viewer(outside: Outside) -> None:
+    page = "https://bsky.app/profile/Alex.test"
+    assert await outside.reader.find(page) == ids.account_ref(DID)
+    assert await outside.reader.find(f"{page}/post/{KEYS[0]}") == uri()
+    assert await outside.reader.find(f"https://bsky.app/profile/{DID}/post/{KEYS[0]}") == uri()
+    assert await outside.reader.find(f"{page}/lists/x") is None
+    assert await outside.reader.find("https://bsky.app/profile/nobody.test") is None
 
 
 async def test_find_believes_no_handle_that_its_account_does_not_claim(outside: Outside) -> None:
