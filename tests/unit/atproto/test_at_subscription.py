@@ -61,7 +61,7 @@ async def stream(tmp_path: Path) -> AsyncIterator[Stream]:
     async with opened(tmp_path) as db:
         drops: asyncio.Queue[str] = asyncio.Queue()
         host: Any = SimpleNamespace(read=db.read, on=db.signals.on, dropped=drops.put_nowait, now=lambda: NOW + 1)
-        subscription = Subscription(host, send_seconds=0.5)
+        subscription = Subscription(host, send_seconds=2)
         running = asyncio.create_task(subscription.run())
         app = web.Application()
         app.add_routes(subscription.streams())
@@ -151,13 +151,14 @@ async def test_reader_that_sleeps_is_sent_away_and_holds_nobody_up(stream: Strea
         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
     )
     awake = await stream.read(0)
+    heard = asyncio.create_task(numbers(awake, 44))
 
     def shout(tx: Tx) -> None:
         firehose.emit(tx, 1, "sync", {"blocks": bytes(500_000)}, NOW)
 
     for _ in range(40):
         await stream.db.write(shout)
-    assert await numbers(awake, 44) == list(range(1, 45))
+    assert await heard == list(range(1, 45))
     async with asyncio.timeout(20):
         assert await stream.drops.get() == "firehose_slow_reader"
     await stream.say(1)
