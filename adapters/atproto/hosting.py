@@ -38,7 +38,7 @@ class Hosting:
             self._made(tx, ghost, now)
             self._repos.apply(tx, did, self._key(ghost), [Write(write.collection, write.rkey, record)], now)
             if write.collection == ids.PROFILE:
-                self._identities.change(tx, did, handle=ghost.handle)
+                self._identities.change(tx, did, handle=ghost.handle, own=write.key)
         except Malformed as bad:
             raise Rejected(f"its record is refused: {bad.reason}") from None
         except NoRepo:

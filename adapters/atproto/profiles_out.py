@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Final
 
-from adapters.atproto import cbor, ids, writes
+from adapters.atproto import cbor, crypto, ids, writes
 from adapters.atproto.embeds_out import blob_of
 from adapters.atproto.facets import MAX_BYTES
 from adapters.atproto.labels import NOT_FOR_STRANGERS, self_labels
@@ -16,6 +16,7 @@ from bridged.api import (
     Account,
     Activity,
     Copy,
+    Malformed,
     Outgoing,
     Pin,
     Ref,
@@ -88,9 +89,23 @@ def _written(activity: Activity, view: View, pinned: Any) -> Outgoing:
         if account.bio.plain and account.bio.plain not in about:
             record["bridgedOriginalText"] = truncate(Text(account.bio.plain), max_bytes=MAX_ORIGINAL).plain
     live = old is not None and not old.gone
-    if live and known == record:
+    # what the identity says beside the record: it is looked at whenever a profile is written
+    facts = {"handle": view.actor.handle, **({"key": key} if (key := _key(account)) else {})}
+    if live and known == record and old is not None and facts.items() <= old.detail.items():
         return Outgoing()
-    return Outgoing((writes.put(account.ref, _uri(view), record, number=PROFILE, update=live),), losses)
+    part = writes.put(account.ref, _uri(view), record, number=PROFILE, update=live, facts=facts, key=key)
+    return Outgoing((part,), losses)
+
+
+def _key(account: Account) -> str:
+    """A public key that the account shows as its own (`did:key:z…` in a field): it may change the identity here."""
+    for _, value in account.fields:
+        try:
+            crypto.parse_did_key(value.strip())
+            return value.strip()
+        except Malformed:
+            continue
+    return ""
 
 
 def _name(account: Account) -> str:

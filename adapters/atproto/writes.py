@@ -23,12 +23,15 @@ class Write(msgspec.Struct, frozen=True, omit_defaults=True):
     update  likewise, in place of the one before
     delete  nothing is to stand there any more; what does not stand there is no error
     leave   the account is gone: the repo with all its records, and `#account` says so. No collection, no rkey
+
+    `key` comes with a profile: a did:key of the owner's own that is to stand above all others of the identity.
     """
 
     action: Action
     collection: str = ""
     rkey: str = ""
     record: bytes = b""
+    key: str = ""
 
 
 def read_write(body: bytes) -> Write:
@@ -47,11 +50,12 @@ def put(
     number: int = 0,
     update: bool = False,
     facts: dict[str, str] = _NO_FACTS,
+    key: str = "",
 ) -> Part:
     """The part that makes a record stand at `uri`."""
     _, collection, rkey = _place(uri)
     data = cbor.encode(record)
-    write = Write("update" if update else "create", collection, rkey, data)
+    write = Write("update" if update else "create", collection, rkey, data, key)
     return Part(
         of,
         uri,

@@ -1,18 +1,20 @@
 """What is delivered here becomes commits; feeds show them; what was left comes back as the same account."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 import pytest
 
-from adapters.atproto import cbor, feeds, ids, writes
+from adapters.atproto import cbor, feeds, ids, ours, writes
 from adapters.atproto.adapter import Atproto
 from adapters.atproto.config import AtprotoConfig
+from adapters.atproto.crypto import SigningKey
 from adapters.atproto.feeds import BOT
 from adapters.atproto.pds import firehose, reading, store
 from adapters.atproto.pds.firehose import Event
-from bridged.api import LOCAL, Account, Delivery, Ghost, Part, Ref, Rejected, Sent
+from bridged.api import LOCAL, Account, Activity, Copy, Delivery, Ghost, Part, Profile, Ref, Rejected, Sent, View
 from bridged.testing.fakehost import FakeHost
 from tests.unit.atproto.pds_kit import unpacked
 
@@ -166,6 +168,41 @@ async def test_handle_that_changes_is_told_once_the_directory_has_it(place: Plac
     assert [(kind, body.get("handle")) for kind, body in (await place.events())[before:]] == [
         ("#identity", "other.bridge.test")
     ]
+
+
+async def test_key_that_somebody_shows_as_theirs_stands_above_all_others(place: Place) -> None:
+    own = SigningKey(b"\x09" * 32).public.did_key()
+    said = profile(place.ghost)
+    assert said.ref is not None
+    record = cbor.decode(said.served)
+    await place.apply(place.ghost, writes.put(place.ghost.owner, said.ref, record, key=own))
+    last = await place.host.read(lambda tx: ours.last(tx, place.ghost.ref.id))
+    assert last is not None
+    state = last[1].state
+    assert state is not None
+    assert (state.rotation_keys[0], len(state.rotation_keys)) == (own, 2)
+
+
+def seen(ghost: Ghost, account: Account, *own: Copy) -> View:
+    return View(at=1.0, actor=ghost, account=account, own=own)
+
+
+async def test_profile_is_said_anew_when_only_the_handle_or_the_key_changed(place: Place) -> None:
+    account = Account(OWNER, "npub1x", name="Nora")
+
+    def said(ghost: Ghost, account: Account, *own: Copy) -> list[Part]:
+        activity = Activity(OWNER, OWNER, 1.0, Profile(account))
+        return list(place.adapter.encode(activity, seen(ghost, account, *own)).parts)
+
+    (first,) = said(place.ghost, account)
+    copy = Copy(first.of, "atproto", 0, first.ref, first.served, detail=first.detail)
+    assert said(place.ghost, account, copy) == []
+    renamed = Ghost(OWNER, place.ghost.ref, "other.bridge.test")
+    (again,) = said(renamed, account, copy)
+    assert again.served == first.served
+    key = SigningKey(b"\x09" * 32).public.did_key()
+    (keyed,) = said(place.ghost, replace(account, fields=(("My key", f" {key}"),)), copy)
+    assert writes.read_write(keyed.body).key == key
 
 
 async def test_restored_database_counts_on_and_says_where_all_stand(place: Place) -> None:
