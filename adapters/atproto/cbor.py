@@ -77,12 +77,6 @@ def read_plain(data: bytes) -> Any:
         raise Malformed("cbor") from error
 
 
-def write_plain(value: Any) -> bytes:
-    """What libipld makes of a value without looking at it: for values made here, of links and of no other bytes that
-    could be taken for some."""
-    return _write(value)
-
-
 def looks_like_a_link(data: bytes) -> bool:
     """Whether libipld takes bytes for a link."""
     return _write(bytes(data))[0] == _LINK

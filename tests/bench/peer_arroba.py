@@ -1,7 +1,8 @@
 """PyPI arroba with one repository in its `MemoryStorage`: it commits what it is told to. Runs in arroba's own venv.
 
 {"do": "fill", "posts": [[record key, record], …]}     -> how many there are then
-{"do": "commit", "posts": [[record key, record], …]}   -> milliseconds: [wall clock, processor], medians of a commit of each
+{"do": "commit", "posts": [[record key, record], …]}   -> [milliseconds by the clock, of the processor]: medians of
+                                                          a commit of each
 """
 
 import asyncio

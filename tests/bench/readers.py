@@ -32,7 +32,8 @@ class Reader(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._rest is None:
             head, end, data = data.partition(b"\r\n\r\n")
-            assert end and head.startswith(b"HTTP/1.1 101 "), head
+            assert end, head
+            assert head.startswith(b"HTTP/1.1 101 "), head
             self._rest = b""
             self.open.set_result(None)
         data = self._rest + data
@@ -79,9 +80,7 @@ async def main() -> None:
         sleeper.sendall(request(cursor))
         for start in range(0, count, 50):
             some = range(min(50, count - start))
-            made = await asyncio.gather(
-                *(loop.create_connection(lambda: Reader(at), "127.0.0.1", port) for _ in some)
-            )
+            made = await asyncio.gather(*(loop.create_connection(lambda: Reader(at), "127.0.0.1", port) for _ in some))
             for transport, reader in made:
                 transport.write(request(cursor))
                 readers.append(reader)

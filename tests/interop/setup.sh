@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the peers of the interop tests: Fedify, nostr-tools and @nostr-relay/core (npm), pubby, nostr-sdk and nostr-relay
-# (a venv each), and a Node >= 22 where the system's is older. Idempotent, and done at once when nothing changed since the last run.
+# Installs the peers of the interop tests and of the bench: Fedify, nostr-tools and @nostr-relay/core (npm), pubby, nostr-sdk,
+# nostr-relay and arroba (a venv each), and a Node >= 22 where the system's is older. Idempotent, and done at once when nothing changed since the last run.
 #   tests/interop/setup.sh           into .cache/interop of the repo, or into $BRIDGED_PEERS
 # Needs Python >= 3.11, npm and Debian's openssl, ca-certificates, util-linux; what is missing is installed when run as root.
 set -euo pipefail
@@ -45,7 +45,7 @@ mkdir -p "$into/npm"
 cp "$here/kit/package.json" "$here/kit/package-lock.json" "$into/npm/"
 (cd "$into/npm" && PATH="$into/bin:$PATH" npm ci --ignore-scripts --no-audit --no-fund >&2)
 
-for peer in pubby nostr sloppy; do
+for peer in pubby nostr sloppy arroba; do
   [ -x "$into/$peer/bin/python" ] || "$python" -m venv "$into/$peer"
   "$into/$peer/bin/python" -m pip install -q --disable-pip-version-check --require-hashes --only-binary :all: \
     -r "$here/kit/requirements-$peer.txt" >&2

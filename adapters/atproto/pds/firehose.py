@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
@@ -59,7 +60,12 @@ class Event(NamedTuple):
 
 def frame(kind: str, body: dict[str, Any]) -> bytes:
     """A message of the stream: two objects of CBOR, one after the other."""
-    return cbor.encode({"op": 1, "t": "#" + kind}) + cbor.encode(body)
+    return _head(kind) + cbor.encode(body)
+
+
+@cache
+def _head(kind: str) -> bytes:
+    return cbor.encode({"op": 1, "t": "#" + kind})
 
 
 def error_frame(name: str, message: str) -> bytes:

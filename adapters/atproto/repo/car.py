@@ -17,7 +17,7 @@ _MAX_HEADER: Final = 1024
 
 def header(root: Cid) -> bytes:
     """What a file begins with."""
-    return _measured(cbor.encode({"version": 1, "roots": [root]}))
+    return root.join(_HEADER)
 
 
 def section(cid: Cid, data: bytes) -> bytes:
@@ -27,7 +27,10 @@ def section(cid: Cid, data: bytes) -> bytes:
 
 def write(root: Cid, blocks: Iterable[tuple[Cid, bytes]]) -> bytes:
     """A file of these blocks, in their order."""
-    return b"".join((header(root), *(section(cid, data) for cid, data in blocks)))
+    pieces = [header(root)]
+    for cid, data in blocks:
+        pieces += (_varint(SIZE + len(data)), cid, data)
+    return b"".join(pieces)
 
 
 def read(data: bytes, max_size: int, max_blocks: int = MAX_BLOCKS) -> tuple[Cid, dict[Cid, bytes]]:
@@ -73,11 +76,9 @@ def _root(head: Any) -> Cid:
             raise Malformed("car")
 
 
-def _measured(data: bytes) -> bytes:
-    return _varint(len(data)) + data
-
-
 def _varint(number: int) -> bytes:
+    if 0x7F < number <= 0x3FFF:  # most are
+        return bytes((number & 0x7F | 0x80, number >> 7))
     out = bytearray()
     while number > 0x7F:
         out.append(number & 0x7F | 0x80)
@@ -96,3 +97,14 @@ def _read_varint(data: bytes, at: int) -> tuple[int, int]:
                 break
             return number, at + place + 1
     raise Malformed("car")
+
+
+def _header() -> tuple[bytes, bytes]:
+    """What a header has before its root, and after it."""
+    root = Cid.of(b"")
+    whole = cbor.encode({"version": 1, "roots": [root]})
+    before, _, after = (_varint(len(whole)) + whole).partition(root)
+    return before, after
+
+
+_HEADER: Final = _header()
