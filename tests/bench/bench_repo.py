@@ -195,13 +195,12 @@ async def _readers(run: Run) -> list[Figure]:
         ours = await Ours(db, run.size(FEW, 200)).fill()
         host: Any = SimpleNamespace(read=db.read, on=db.signals.on, dropped=dropped.put_nowait, now=time.time)
         subscription = Subscription(host, send_seconds=run.size(int(SEND_SECONDS), 1))
-        serving = asyncio.create_task(subscription.run())
-        stack.callback(serving.cancel)
         app = web.Application()
         app.add_routes(subscription.streams())
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
+        serving = asyncio.create_task(subscription.run())
         site = web.TCPSite(runner, "127.0.0.1", 0, backlog=2 * READERS)
         await site.start()
         child = run.enter(Child.module("tests.bench.readers", port=runner.addresses[0][1], path=PATH))
@@ -224,6 +223,9 @@ async def _readers(run: Run) -> list[Figure]:
         told = await ask(do="wake")
         events = await db.read(lambda tx: _frames(tx, last))
         heard = await ask(do="wait", events=len(events), frames=[frame.hex() for frame in events])
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+    assert dropped.qsize() == 1, "none but the sleeper is sent away"
     assert told["word"] == "ConsumerTooSlow", told
     assert told["events"] < len(events)
     assert heard["alike"] == count, f"{heard['alike']} of {count} readers heard every event in order"

@@ -26,8 +26,16 @@ class Reader(asyncio.Protocol):
         self._at = at
         self._rest: bytes | None = None
         self.events = 0
+        self.gone = False
         self.digest = hashlib.sha256()
         self.open = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.gone = True
 
     def data_received(self, data: bytes) -> None:
         if self._rest is None:
@@ -46,6 +54,8 @@ class Reader(asyncio.Protocol):
                     self._at.append(now)
                 self._at[self.events] = now
                 self.events += 1
+            elif kind == 9:  # a ping, which is answered with its own words, masked with nothing
+                self._transport.write(bytes((0x8A, 0x80 | at - start)) + bytes(4) + data[start:at])
         self._rest = data[at:]
 
 
@@ -89,6 +99,8 @@ async def main() -> None:
     async def wait(events: int) -> None:
         until = time.monotonic() + PATIENCE
         while (least := min(reader.events for reader in readers)) < events:
+            gone = sum(reader.gone for reader in readers)
+            assert not gone, f"{gone} readers were sent away"
             assert time.monotonic() < until, f"somebody heard {least} of {events} events"
             await asyncio.sleep(0.05)
 
