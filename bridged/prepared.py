@@ -7,6 +7,7 @@ SQLAlchemy's doing, and so is everything on PostgreSQL.
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from operator import itemgetter
 from typing import Any, cast
 
@@ -71,7 +72,11 @@ class Prepared:
     def __init__(self, statement: Executable) -> None:
         self.statement: Any = statement
         self._plain: dict[tuple[Any, ...], _Plain] = {}
-        self._lists = [bind.key for bind in _binds(statement) if bind.expanding]
+
+    @cached_property
+    def _lists(self) -> list[str]:
+        """Parameters that are lists. To ask takes as long as a statement of SQLAlchemy's: not for what is never run."""
+        return [bind.key for bind in _binds(self.statement) if bind.expanding]
 
     def run(self, conn: Connection, parameters: Any) -> Any:
         if conn.dialect.name != "sqlite":

@@ -11,10 +11,12 @@ from tests.bench.frame import Figure, Run, within
 
 SECONDS = 2.0
 MEGABYTES = 120.0
+_NETWORKS: dict[str, object] = {"activitypub": {}, "nostr": {"relays": []}, "atproto": {"plc": "embedded"}}
+"""All there are."""
 
 
 def bench(run: Run) -> Iterator[Figure]:
-    with Daemon(run.folder / "start") as daemon:
+    with Daemon(run.folder / "start", adapters=_NETWORKS, consent=dict.fromkeys(_NETWORKS, "open")) as daemon:
         time.sleep(1 if run.quick else 10)
         yield Figure("memory when idle, first start", daemon.memory(), "MB", bar=within(MEGABYTES))
         yield _start(run, daemon, "start to ready")

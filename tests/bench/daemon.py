@@ -70,9 +70,9 @@ class Daemon:
         self._log = (self.folder / "log").open("ab")
         started = time.monotonic()
         command = [sys.executable, "-m", module, "-c", str(self.config), "run"]
-        self.process = subprocess.Popen(
-            command, cwd=ROOT, stdout=self._log, stderr=self._log, env=os.environ | {"PYTHONPATH": str(ROOT)}
-        )
+        env = os.environ | {"PYTHONPATH": str(ROOT)}
+        env.pop("PYTHONDONTWRITEBYTECODE", None)  # what is installed is compiled, once
+        self.process = subprocess.Popen(command, cwd=ROOT, stdout=self._log, stderr=self._log, env=env)
         while not self._is_ready():
             if self.process.poll() is not None:
                 raise RuntimeError(f"the daemon ended with {self.process.returncode}:\n{self.log()}")
