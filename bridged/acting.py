@@ -15,6 +15,7 @@ from bridged.core import Core
 from bridged.digest import gather
 from bridged.echoes import FRESH, Echoes
 from bridged.following import Following, Wait
+from bridged.gates import gate
 from bridged.ghosts import Ghosts
 from bridged.lists import Lists, Plan
 from bridged.media import WAITS
@@ -31,6 +32,7 @@ from bridged.model import (
     Edit,
     Follow,
     FollowList,
+    Gate,
     Message,
     Move,
     Pin,
@@ -114,6 +116,8 @@ class Acting:
                 return await self.quotes.asked(activity, heard_at)
             case Approve():
                 return await self.quotes.approved(activity, heard_at)
+            case Gate():
+                return [gate(core, activity, heard_at, facts)]
             case Report():
                 return await self.moderation.report(activity, heard_at)
             case Move():
@@ -261,6 +265,8 @@ class Acting:
             if _reads_alike(act.body, known.activity.act):
                 core.metrics.dropped.labels(activity.ref.network, "known").inc()
                 return
+            act = Edit(early.gated(tx, act.body))
+            activity = replace(activity, act=act)
             acts.revise(tx, act.body.ref, Post(act.body), activity.at)
         elif isinstance(act, Post):
             newest = resolve(tx, early.newest(tx, activity))

@@ -1,8 +1,10 @@
 """Leave to quote: asked of ours and granted, asked by ours and shown once it is granted."""
 
+from dataclasses import replace
+
 from bridged.core import Core
 from bridged.ghosts import Ghosts
-from bridged.model import Accept, Activity, Approve, Post, QuoteRequest, Ref
+from bridged.model import Accept, Activity, Approve, Delete, Post, QuoteRequest, Ref, Reject
 from bridged.notes import Unit, dropping, note
 from bridged.store import acts, identity
 from bridged.store.engine import Tx
@@ -14,7 +16,7 @@ class Quotes:
         self.core, self.ghosts = core, ghosts
 
     async def asked(self, activity: Activity, heard_at: float) -> list[Unit]:
-        """Somebody asks to quote a post of ours: what is public may be quoted. Raises Unreachable."""
+        """Somebody asks to quote a post of ours: they may, unless its author said otherwise. Raises Unreachable."""
         core, act = self.core, activity.act
         assert isinstance(act, QuoteRequest)
         if await self.ghosts.account(activity.actor) is None:
@@ -31,13 +33,16 @@ class Quotes:
                 core.metrics.dropped.labels(network, "known").inc()
                 return
             note(core, tx, "heard", activity, f"asks to quote {act.target.id}")
-            ref = Ref(author.network, f"accept:{activity.ref.network}:{activity.ref.id}")
-            tell(core, tx, Activity(ref, author, heard_at, Accept(activity.ref)), network, heard_at)
+            yes = known.activity.act.body.quotable or activity.actor == author
+            answer = _answer("accept" if yes else "reject", author, activity.ref)
+            said = Accept(activity.ref) if yes else Reject(activity.ref)
+            tell(core, tx, Activity(answer, author, heard_at, said), network, heard_at)
 
         return [unit]
 
     async def approved(self, activity: Activity, heard_at: float) -> list[Unit]:
-        """Whom one of ours quotes agrees, or does no longer: our copy of the quoting post shows the proof or none."""
+        """Who is quoted agrees, or does no longer. Our copy of the quoting post shows the proof or none, and leave that
+        was asked of us is taken back at the home of the quoting post."""
         core, act = self.core, activity.act
         assert isinstance(act, Approve)
 
@@ -54,6 +59,15 @@ class Quotes:
             does = "agrees" if act.proof else "no longer agrees"
             note(core, tx, "heard", activity, f"{does} to be quoted by {act.target.id}")
             spoken = Activity(activity.ref, known.activity.actor, activity.at, act)
-            tell(core, tx, spoken, activity.actor.network, heard_at)
+            if "Approve" in core.adapters[activity.actor.network].capabilities.acts:
+                tell(core, tx, spoken, activity.actor.network, heard_at)
+            if not act.proof:
+                for asked in acts.quotes_asked(tx, quoted.activity.ref, act.target):
+                    leave = Delete(_answer("accept", activity.actor, asked.ref))
+                    tell(core, tx, replace(activity, act=leave), asked.ref.network, heard_at)
 
         return [unit]
+
+
+def _answer(word: str, author: Ref, request: Ref) -> Ref:
+    return Ref(author.network, f"{word}:{request.network}:{request.id}")

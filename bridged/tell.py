@@ -18,6 +18,7 @@ from bridged.model import (
     Delete,
     Edit,
     Follow,
+    Gate,
     Ghost,
     Move,
     Pin,
@@ -121,7 +122,7 @@ def _store(core: Core, tx: Tx, activity: Activity, network: str, kind: str, part
     if not part.body:
         return 0
     endpoints = dict.fromkeys(part.endpoints)
-    if isinstance(activity.act, Edit | Delete | Tally | Approve):
+    if isinstance(activity.act, Edit | Delete | Tally | Approve | Gate):
         endpoints |= dict.fromkeys(reached)
     waits_until = now + WAIT
     return queue.enqueue(tx, network, endpoints, activity.actor, copy, kind, part.body, part.waits, waits_until, now)
@@ -143,7 +144,7 @@ def _about(activity: Activity) -> Ref | None:
     match activity.act:
         case Edit(body):
             return body.ref
-        case Delete(target) | Tally(target) | Approve(target):
+        case Delete(target) | Tally(target) | Approve(target) | Gate(target):
             return target
         case _:
             return None
@@ -264,12 +265,12 @@ def _at_home(tx: Tx, ref: Ref) -> Ref:
 
 def _subject(tx: Tx, activity: Activity) -> Activity | None:
     act = activity.act
-    if not isinstance(act, Accept | Reject | Delete | Vote | Tally):
+    if not isinstance(act, Accept | Reject | Delete | Vote | Tally | Gate):
         return None
     known = acts.find(tx, act.target)
     if known is None or isinstance(known.activity.act, Delete):
         return None
-    if isinstance(known.activity.act, Post) and not isinstance(act, Vote | Tally):
+    if isinstance(known.activity.act, Post) and not isinstance(act, Vote | Tally | Gate):
         return None
     return known.activity
 
@@ -288,7 +289,7 @@ def _recipients(
         # a like, follow or block was told to those concerned alone, and so is that it is taken back
         return tuple(found.values())
     # who follows the bot asked to be bridged, not to read what it tells others
-    if isinstance(act, Post | Edit | Repost | Profile | Delete | Tally | Pin | Move) and activity.actor != BOT:
+    if isinstance(act, Post | Edit | Repost | Profile | Delete | Tally | Gate | Pin | Move) and activity.actor != BOT:
         # what was said before somebody followed is there to be read; it is not news to them
         by = activity.at + CLOCKS if isinstance(act, Post | Repost) else None
         missing = [r for r in follows.followers(tx, activity.actor, network, by=by) if r not in found]

@@ -90,4 +90,4 @@ def edited_early(tx: Tx, activity: Activity, facts: Facts) -> None:
         if wanted and not early.forestalled(tx, ref, activity.actor):
             early.edit(tx, activity)
     elif known.live and known.activity.actor == activity.actor and known.activity.at < activity.at:
-        acts.revise(tx, ref, post, activity.at)
+        acts.revise(tx, ref, Post(early.gated(tx, act.body)), activity.at)

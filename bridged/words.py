@@ -16,6 +16,7 @@ from bridged.model import (
     Edit,
     Follow,
     FollowList,
+    Gate,
     Message,
     Move,
     Pin,
@@ -53,7 +54,7 @@ def canonical(activity: Activity, person: Resolve, thing: Resolve) -> Activity:
             act = PinList(_each(thing, targets))
         case Accept(target) | Reject(target) | React(target) | Repost(target) | Vote(target) | Zap(target):
             act = replace(act, target=thing(target))
-        case Tally(target) | Pin(target) | Approve(target):
+        case Tally(target) | Pin(target) | Approve(target) | Gate(target):
             act = replace(act, target=thing(target))
         case QuoteRequest(target, quote):
             act = QuoteRequest(thing(target), thing(quote))
@@ -98,7 +99,7 @@ def body_of(activity: Activity) -> PostBody | None:
 def posts_in(activity: Activity) -> tuple[Ref, ...]:
     """The posts an activity is about or answers, nearest first."""
     act = activity.act
-    if isinstance(act, React | Repost | Zap | Vote | Pin | Tally | Approve):
+    if isinstance(act, React | Repost | Zap | Vote | Pin | Tally | Approve | Gate):
         return (act.target,)
     if isinstance(act, QuoteRequest):
         return (act.target, act.quote)

@@ -1,6 +1,6 @@
 """The rarer acts as ActivityPub activities: votes, results, reports, pins, moves, messages, consent to quotes. Pure."""
 
-from adapters.activitypub import quotes
+from adapters.activitypub import controls, quotes
 from adapters.activitypub.documents import Document, actor_document, create_of, dump
 from adapters.activitypub.html import to_html
 from adapters.activitypub.ids import NETWORK, Urls, collection, native
@@ -12,6 +12,7 @@ from bridged.api import (
     Accept,
     Activity,
     Approve,
+    Gate,
     Message,
     Move,
     Outgoing,
@@ -77,7 +78,16 @@ def approve(act: Approve, activity: Activity, view: View, urls: Urls) -> Outgoin
     return _amended(act, activity, view, {**document, "quoteAuthorization": act.proof}, urls)
 
 
-def _amended(act: Tally | Approve, activity: Activity, view: View, document: Document, urls: Urls) -> Outgoing:
+def gate(act: Gate, activity: Activity, view: View, urls: Urls) -> Outgoing:
+    """The post with its `interactionPolicy` as it is now. Raises Rejected."""
+    document, subject = standing(view.previous), view.subject
+    if document is None or subject is None or not isinstance(subject.act, Post):
+        raise Rejected("the_post_is_not_here")
+    policy = controls.policy(subject.act.body, view.actor.ref.id)
+    return _amended(act, activity, view, {**document, "interactionPolicy": policy}, urls)
+
+
+def _amended(act: Tally | Approve | Gate, activity: Activity, view: View, document: Document, urls: Urls) -> Outgoing:
     """An Update without `updated`: facts beside the words have changed, the words have not."""
     update: Document = {
         **begun("Update", urls.caused("update", act.target, activity.ref), activity, view),

@@ -21,6 +21,7 @@ from bridged.api import (
     Delete,
     Edit,
     Follow,
+    Gate,
     Message,
     Move,
     Outgoing,
@@ -44,7 +45,7 @@ from bridged.api import (
 
 ACTS = frozenset(
     {
-        "Accept", "Approve", "Block", "Delete", "Edit", "Follow", "Message", "Move", "Pin", "Post", "Profile",
+        "Accept", "Approve", "Block", "Delete", "Edit", "Follow", "Gate", "Message", "Move", "Pin", "Post", "Profile",
         "React", "Reject", "Report", "Repost", "Tally", "Vote", "Zap",
     }
 )  # fmt: skip
@@ -94,6 +95,8 @@ class Encoder:
                 return acts.report(activity.act, activity, view, self.urls)
             case Pin():
                 return acts.pin(activity.act, activity, view, self.urls)
+            case Gate():
+                return acts.gate(activity.act, activity, view, self.urls)
             case Approve():
                 return acts.approve(activity.act, activity, view, self.urls)
             case Move():
@@ -178,7 +181,7 @@ class Encoder:
             **begun("Delete", self.urls.caused("delete", act.target, activity.ref), activity, view),
             "to": [PUBLIC],
             "cc": [collection(actor, "followers")],
-            "object": actor if leaving else tombstone(url),
+            "object": actor if leaving else quotes.stamp_in(view.previous) or tombstone(url),
         }
         return self._withdrawn(act.target, url, document, activity, view)
 

@@ -2,12 +2,15 @@
 
 import html
 import re
+from collections.abc import Iterable
+
+import orjson
 
 from adapters.activitypub.documents import Document
 from adapters.activitypub.ids import Urls
 from adapters.activitypub.reading import Object
 from adapters.activitypub.shapes import LD_TYPE, ident, objects, origin, text, types
-from bridged.api import Ref, Span, Text
+from bridged.api import Copy, Ref, Span, Text
 
 _MISSKEY = "https://misskey-hub.net/ns#_misskey_quote"
 _NAMES = ("quote", "quoteUrl", "quoteUri", "quoteURL", "_misskey_quote")
@@ -67,6 +70,12 @@ def request(note: Document, post: Ref, quoted: Ref, author: Ref, urls: Urls) -> 
         "object": quoted.id,
         "instrument": note,
     }
+
+
+def stamp_in(copies: Iterable[Copy]) -> Document | None:
+    """The stamp among what is taken back: whoever checks it knows it by its own id."""
+    said: list[Document] = [orjson.loads(copy.served) for copy in copies if copy.served and not copy.gone]
+    return next((each for each in said if each.get("type") == "QuoteAuthorization"), None)
 
 
 def authorization(url: str, actor: str, quoting_note: str, quoted_note: str) -> Document:

@@ -20,6 +20,7 @@ from adapters.atproto.envelopes import (
 )
 from adapters.atproto.facets import is_tag, read_text
 from adapters.atproto.flat import joined
+from adapters.atproto.gates import read_gate
 from adapters.atproto.labels import NOT_FOR_STRANGERS, values_of, warning_of
 from adapters.atproto.moments import committed, dated
 from adapters.atproto.profiles import account_of, mark_of, pinned
@@ -27,6 +28,7 @@ from adapters.atproto.syntax import is_cid, is_did, is_language, is_nsid, is_rec
 from bridged.api import (
     Act,
     Activity,
+    Approve,
     Block,
     Delete,
     Edit,
@@ -83,6 +85,8 @@ def _change(change: Change, heard: float) -> tuple[Activity, ...]:
     if len(ref.id) > ids.MAX_ID:
         raise Malformed("record")
     actor = ids.account_ref(did)
+    if change.collection in (ids.THREADGATE, ids.POSTGATE):
+        return _gate(change, ref, actor, heard)
     if change.operation == "delete":
         if change.collection not in _BRIDGED:
             return ()
@@ -125,6 +129,25 @@ def _act(change: Change, ref: Ref, actor: Ref, record: Mapping[str, Any], heard:
             return Follow(target) if change.collection == ids.FOLLOW else Block(target)
         case _:
             return None
+
+
+def _gate(change: Change, ref: Ref, actor: Ref, heard: float) -> tuple[Activity, ...]:
+    """Who may answer or quote the post of the same key, and quotes of it that its author wants no part in."""
+    post = ids.record_ref(change.did, ids.POST, change.rkey)
+    at, told = committed(change.rev, heard), f"{ref.id}#{change.cid or 'delete'}:{change.rev}"
+    record = None if change.operation == "delete" else change.record
+    if change.operation != "delete" and (
+        record is None or record.get("$type", change.collection) != change.collection or record.get("post") != post.id
+    ):
+        raise Malformed("record")
+    said, detached = read_gate(change.collection, post, record)
+    return (
+        Activity(Ref.made(ids.NETWORK, told), actor, at, said),
+        *(
+            Activity(Ref.made(ids.NETWORK, f"{told}:{uri}"), actor, at, Approve(Ref(ids.NETWORK, uri), ""))
+            for uri in detached
+        ),
+    )
 
 
 def _profile(change: Change, ref: Ref, actor: Ref, record: Mapping[str, Any], heard: float) -> tuple[Activity, ...]:

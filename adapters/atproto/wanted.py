@@ -9,12 +9,13 @@ from bridged.api import Heard
 PROFILE: Final = "app.bsky.actor.profile"
 POST: Final = "app.bsky.feed.post"
 
+GATES: Final = ("app.bsky.feed.threadgate", "app.bsky.feed.postgate")
+
 COLLECTIONS: Final = (
     POST,
     "app.bsky.feed.like",
     "app.bsky.feed.repost",
-    "app.bsky.feed.threadgate",
-    "app.bsky.feed.postgate",
+    *GATES,
     "app.bsky.graph.follow",
     "app.bsky.graph.block",
     PROFILE,
@@ -23,6 +24,8 @@ COLLECTIONS: Final = (
 
 _COLLECTIONS: Final = frozenset(COLLECTIONS)
 _PLC: Final = re.compile(rb"did:plc:[a-z2-7]{24}")
+_OF_WHAT_IS_KNOWN: Final = frozenset({PROFILE, *GATES})
+"""Collections whose new records say something of what is on other networks already."""
 _WITH_FILES: Final = frozenset({POST, PROFILE})
 
 
@@ -55,7 +58,7 @@ class Wanted:
             return False
         if did in heard.full:
             return True
-        if did in heard.known and (operation != "create" or collection == PROFILE):
+        if did in heard.known and (operation != "create" or collection in _OF_WHAT_IS_KNOWN):
             return True
         return any(other in heard.ghosts for other in concerned(collection, record))
 

@@ -247,7 +247,7 @@ class Heard:
     """Whom an adapter listens for, as native ids of its own network.
 
     full    accounts all of whose public acts are wanted
-    known   accounts that have ghosts elsewhere: their edits, deletes and profiles are wanted
+    known   accounts that have ghosts elsewhere: their edits, gates, deletes and profiles are wanted
     ghosts  our ghosts here: whatever names or answers them is wanted
     hidden  those of the ghosts whose owners do not want to be found by search
     polls   open polls (posts), theirs and ours: votes in them are wanted

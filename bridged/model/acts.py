@@ -1,8 +1,9 @@
 """What people do: the acts, and the activity that is one of them done by somebody."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
-from bridged.model.things import Account, Poll, PostBody, Ref, Text
+from bridged.model.things import Account, Circle, Poll, PostBody, Ref, Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,10 @@ class Tally:
     target: Ref
     poll: Poll
 
+    def on(self, body: PostBody) -> PostBody:
+        """The post as this has it."""
+        return replace(body, poll=self.poll)
+
 
 @dataclass(frozen=True, slots=True)
 class Zap:
@@ -181,6 +186,25 @@ class Approve:
     proof: str
 
 
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """From `Activity.at` on the actor's post `target` may be answered by `circles` alone, beside the actor; None: by
+    everybody. With `what` "quotes" it is about who may quote it.
+
+    For networks where that is said beside a post, and may be heard before it; others say it in the post.
+    """
+
+    target: Ref
+    what: Literal["answers", "quotes"]
+    circles: tuple[Circle, ...] | None = None
+
+    def on(self, body: PostBody) -> PostBody:
+        """The post as this has it."""
+        if self.what == "answers":
+            return replace(body, answers=self.circles)
+        return replace(body, quotable=self.circles is None)
+
+
 Act = (
     Post
     | Edit
@@ -204,6 +228,7 @@ Act = (
     | Message
     | QuoteRequest
     | Approve
+    | Gate
 )
 
 

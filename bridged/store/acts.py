@@ -40,6 +40,7 @@ _kinds: Mapping[str, msgspec.json.Decoder[Any]] = {
         model.Message,
         model.QuoteRequest,
         model.Approve,
+        model.Gate,
     )
 }
 
@@ -155,6 +156,17 @@ def alike(tx: Tx, activity: Activity) -> list[Known]:
     found = (find(tx, Ref(activity.actor.network, row.id)) for row in tx.execute(same).all())
     alike = [k for k in found if k is not None and k.activity.act == activity.act]
     return sorted(alike, key=lambda k: k.activity.at, reverse=True)
+
+
+def quotes_asked(tx: Tx, quoted: Ref, quote: Ref) -> list[Activity]:
+    """The requests that the post `quote` may quote `quoted`."""
+    rows = tx.execute(
+        select(acts)
+        .where(acts.c.target_network == quoted.network, acts.c.target_id == quoted.id)
+        .where(acts.c.kind == "QuoteRequest", acts.c.network == quote.network)
+    )
+    asked = (_known(row).activity for row in rows)
+    return [each for each in asked if isinstance(each.act, model.QuoteRequest) and each.act.quote == quote]
 
 
 def latest(tx: Tx, kind: str, limit: int) -> list[Known]:

@@ -13,6 +13,7 @@ from bridged.model import (
     Edit,
     Follow,
     FollowList,
+    Gate,
     Pin,
     PinList,
     Post,
@@ -140,7 +141,8 @@ def changes(said: Activity, back: Iterable[Activity]) -> list[str]:
     """The names of what did not survive, of `said` against what was read `back` from our own output.
 
     A list that replaces another says what a single follow, block or pin says if it names the target; an edit may
-    come back as a new post. ["act"] when nothing of the kind came back at all.
+    come back as a new post, and who may answer or quote a post as an edit of it. ["act"] when nothing of the kind came
+    back at all.
     """
     found = list(back)
     kind = type(said.act).__name__
@@ -152,6 +154,8 @@ def changes(said: Activity, back: Iterable[Activity]) -> list[str]:
             return [] if listed == (not isinstance(said.act, Pin) or said.act.pinned) else ["target"]
         if isinstance(inner, FollowList | BlockList) and isinstance(said.act, Delete):
             return []
+        if isinstance(inner, Edit) and isinstance(said.act, Gate):
+            return [] if _post(said.act.on(inner.body)) == _post(inner.body) else [said.act.what]
     same = [each for each in found if type(each.act) is type(said.act)]
     same = same or [each for each in found if kind == "Edit" and isinstance(each.act, Post)]
     if not same:

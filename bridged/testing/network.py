@@ -41,6 +41,7 @@ from bridged.model import (
     Delete,
     Edit,
     Follow,
+    Gate,
     Ghost,
     Message,
     Move,
@@ -56,12 +57,12 @@ from bridged.model import (
     Vote,
     Zap,
 )
-from bridged.testing.told import Told, act_of, poll_told, read
+from bridged.testing.told import Told, act_of, controls_told, poll_told, read
 
 ACTS = frozenset(
     {
         "Post", "Edit", "Delete", "Follow", "Accept", "Reject", "React", "Repost", "Profile", "Block", "Vote", "Tally",
-        "Zap", "Report", "Move", "Pin", "Message", "Approve",
+        "Zap", "Report", "Move", "Pin", "Message", "Approve", "Gate",
     }
 )  # fmt: skip
 
@@ -255,13 +256,15 @@ class _Fake:
                     quote=quoted.ref.id if quoted and quoted.ref else "",
                     links=tuple(str(there) for there in view.links.values()),
                     **poll_told(body.poll),
+                    **controls_told(body),
                 )
                 return Outgoing((said,), lost)
             case Edit(body):
                 if previous is None:
                     raise Rejected("never said here")
                 id = f"edit/{activity.ref}"
-                return Outgoing((part(body.ref, previous, id, text=body.text.plain, target=previous.id),))
+                said = part(body.ref, previous, id, text=body.text.plain, target=previous.id, **controls_told(body))
+                return Outgoing((said,))
             case Delete(target):
                 was = view.actor.ref if target == view.account.ref else previous
                 if was is None:
@@ -278,6 +281,13 @@ class _Fake:
                     raise Rejected("never said here")
                 id = f"tally/{activity.ref}"
                 return Outgoing((part(target, previous, id, target=previous.id, **poll_told(poll)),))
+            case Gate(target) if view.subject and isinstance(view.subject.act, Post):
+                if previous is None:
+                    raise Rejected("never said here")
+                said = part(
+                    target, previous, f"gate/{activity.ref}", target=previous.id, **controls_told(view.subject.act.body)
+                )
+                return Outgoing((said,))
             case Zap(target) if (there := view.there[target]) and there.ref:
                 return Outgoing((own(target=there.ref.id, msats=act.msats),))
             case Report(target, posts, _, text):

@@ -22,6 +22,7 @@ from bridged.model import (
     Edit,
     Follow,
     FollowList,
+    Gate,
     Ghost,
     Move,
     Pin,
@@ -134,7 +135,7 @@ class Rehearsal:
         why = refuse(Facts(activity, ours=ours, seen="live" if known else None, refuses=refuses))
         why = why or ("copy-of-another-bridge" if actor and actor.mark else "")
         act = activity.act
-        if why or not isinstance(act, Edit | Delete | Tally | Vote) or act == Delete(activity.actor):
+        if why or not isinstance(act, Edit | Delete | Gate | Tally | Vote) or act == Delete(activity.actor):
             return why
         about = self._known.get(act.body.ref if isinstance(act, Edit) else act.target)
         if isinstance(act, Vote) and about is not None:
@@ -164,16 +165,15 @@ class Rehearsal:
                 made: Act = Follow(target) if kind == "Follow" else Block(target) if kind == "Block" else Pin(target)
                 ref = Ref(home, f"{activity.ref.id}:{target.network}:{target.id}")
                 found.append(replace(activity, ref=ref, act=made))
-        for target, ref in had.items():
+        for target, made_by in had.items():
             if target not in want:
-                gone: Act = Pin(target, False) if kind == "Pin" else Delete(ref)
-                name = f"{activity.ref.id}:-{target.network}:{target.id}"
-                found.append(replace(activity, ref=Ref(home, name), act=gone))
+                gone: Act = Pin(target, False) if kind == "Pin" else Delete(made_by)
+                ref = Ref(home, f"{activity.ref.id}:-{target.network}:{target.id}")
+                found.append(replace(activity, ref=ref, act=gone))
         return found
 
     def _heard(self, activity: Activity, heard_at: float) -> Heard:
-        heard = Heard(activity)
-        subject = self._subject(activity)
+        heard, subject = Heard(activity), self._subject(activity)
         self._note(activity, subject)
         for spoken, network in self._spoken(activity, subject, heard_at):
             heard.said[network] = self._tell(spoken, self._subject(spoken), network, heard_at)
@@ -239,10 +239,10 @@ class Rehearsal:
         body = body_of(activity)
         if isinstance(act, Edit):
             self._known[act.body.ref] = replace(activity, ref=act.body.ref, act=Post(act.body))
-        elif isinstance(act, Tally):
+        elif isinstance(act, Tally | Gate):
             asked = self._known[act.target]
             assert isinstance(asked.act, Post)
-            self._known[act.target] = replace(asked, act=Post(replace(asked.act.body, poll=act.poll)))
+            self._known[act.target] = replace(asked, act=Post(act.on(asked.act.body)))
         else:
             self._known[activity.ref] = activity
         if body is not None:
@@ -294,7 +294,7 @@ class Rehearsal:
 
     def _subject(self, activity: Activity) -> Activity | None:
         act = activity.act
-        if isinstance(act, Vote | Tally):
+        if isinstance(act, Vote | Tally | Gate):
             return self._known.get(act.target)
         if not isinstance(act, Accept | Reject | Delete):
             return None
@@ -305,7 +305,7 @@ class Rehearsal:
         match act:
             case Edit(body):
                 return body.ref
-            case Delete(target) | Tally(target) | Approve(target):
+            case Delete(target) | Tally(target) | Approve(target) | Gate(target):
                 return target
             case _:
                 return None
@@ -376,7 +376,7 @@ class Rehearsal:
         if isinstance(act, Accept | Reject):
             return (self._accounts[subject.actor],) if subject else ()
         found = {ref: account for ref, account in accounts.items() if ref.network == network}
-        if isinstance(act, Post | Edit | Repost | Profile | Delete | Tally | Pin | Move):
+        if isinstance(act, Post | Edit | Repost | Profile | Delete | Tally | Gate | Pin | Move):
             found |= {fan.ref: fan for fan in self.fans if fan.ref.network == network}
         return tuple(found.values())
 

@@ -133,6 +133,8 @@ class Stage:
             await self._hear(other.say("Report", "ann", target=ghost.ref.id, targets=(copy,), text="spam"))
         if "Pin" in self.sink.capabilities.acts:
             await self._hear(other.say("Pin", "ann", target=first.id))
+        if "Gate" in self.sink.capabilities.acts:
+            await self._hear(other.say("Gate", "ann", target=first.id, circles=("followers",)))
         if "Message" in self.sink.capabilities.acts:
             await self._tell(Activity(Ref(HOME, "message"), BOT, now, Message((self.native.ref,), Text("hello"))))
         if "Move" in self.sink.capabilities.acts:

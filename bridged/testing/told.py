@@ -1,6 +1,6 @@
 """The wire format of the network in memory: one JSON object for each act."""
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -12,10 +12,12 @@ from bridged.model import (
     Audience,
     Block,
     BlockList,
+    Circle,
     Delete,
     Edit,
     Follow,
     FollowList,
+    Gate,
     Media,
     Message,
     Move,
@@ -45,7 +47,8 @@ class Told(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
 
     `parent` is what an edited post answers. `targets` are several, `mentions` whom it names, or for a message to whom
     it goes. `options` make a post a poll, `votes` are their counts. `links` are found in the text. `files`
-    are addresses of what a post shows; in a copy, hashes of those that were made ours, and `cards` of its links.
+    are addresses of what a post shows; in a copy, hashes of those that were made ours, and `cards` of its links. `what`
+    and `circles` are a gate's, `answers` and `quotable` what a copy says of both.
     """
 
     kind: str
@@ -75,6 +78,10 @@ class Told(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     refuses: str = ""
     files: tuple[str, ...] = ()
     cards: tuple[str, ...] = ()
+    what: Literal["answers", "quotes"] = "answers"
+    circles: tuple[Circle, ...] | None = None
+    answers: tuple[Circle, ...] | None = None
+    quotable: bool = True
 
     def poll(self) -> Poll | None:
         """Options are named by their letters: a, b, c …"""
@@ -143,12 +150,19 @@ def act_of(told: Told, ref: Ref, by: Ref) -> Act | None:
             return QuoteRequest(target(), Ref(network, told.quote))
         case "Approve":
             return Approve(target(), told.proof)
+        case "Gate":
+            return Gate(target(), told.what, told.circles)
         case _:
             return None
 
 
 def _text(told: Told) -> Text:
     return Text(told.text, tuple(Span(told.text.index(u), told.text.index(u) + len(u), "link", u) for u in told.links))
+
+
+def controls_told(body: PostBody) -> dict[str, Any]:
+    """The members of `Told` that say who may answer and quote it."""
+    return {"answers": body.answers, "quotable": body.quotable}
 
 
 def poll_told(poll: Poll | None) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from bridged.api import (
     Copy,
     Delete,
     Edit,
+    Gate,
     Post,
     QuoteRequest,
     Ref,
@@ -218,3 +219,29 @@ def test_no_comes_without():
 def test_answer_about_a_post_that_is_not_here_is_rejected():
     with pytest.raises(Rejected):
         said(Accept(ASKED.ref), seen=view(subject=ASKED))
+
+
+def test_leave_that_ends_is_told_by_the_stamp_itself():
+    parts = said(Accept(ASKED.ref), seen=answering()).parts
+    copies = tuple(Copy(ACT, "activitypub", p.number, p.ref, p.served) for p in parts)
+    gone, stamp, _ = said(Delete(ACT), seen=view(previous=copies)).parts
+    told = json.loads(gone.body)
+    assert (told["type"], told["object"]) == ("Delete", json.loads(parts[1].served))
+    assert (stamp.gone, stamp.ref, json.loads(stamp.served)["type"]) == (True, parts[1].ref, "Tombstone")
+
+
+def test_gate_shows_on_the_copy_and_is_no_edit():
+    shut = Activity(POST, GHOST.owner, NOW, Post(replace(body(), answers=(), quotable=False)))
+    changed, _ = said(Gate(POST, "answers", ()), seen=replace(standing(), subject=shut)).parts
+    update = json.loads(changed.body)
+    assert update["object"]["interactionPolicy"] == {
+        "canQuote": {"automaticApproval": [ACTOR]}, "canReply": {"automaticApproval": [ACTOR]}
+    }  # fmt: skip
+    assert (update["type"], "updated" in update["object"]) == ("Update", False)
+    assert json.loads(changed.served) == update["object"] | {"@context": json.loads(changed.served)["@context"]}
+
+
+def test_gate_of_what_was_never_said_here_is_rejected():
+    for seen in (view(), standing()):
+        with pytest.raises(Rejected):
+            said(Gate(POST, "answers", ()), seen=seen)

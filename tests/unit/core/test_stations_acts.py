@@ -266,6 +266,90 @@ async def test_approval_of_our_quote_is_shown_with_it(scene: Scene) -> None:
     assert [t.proof for t in scene.blue.received("Approve")] == ["https://proof", ""]
 
 
+@pytest.mark.parametrize("order", ["before", "after", "with"])
+async def test_gate_is_on_the_copies_whenever_it_comes(scene: Scene, order: str) -> None:
+    post = scene.red.post("alice", "answer me not")
+    gates = [
+        scene.red.say("Gate", "alice", target=post.id, circles=("followers",)),
+        scene.red.say("Gate", "alice", target=post.id, what="quotes", circles=()),
+    ]
+    match order:
+        case "before":
+            await scene.bridge.hear(*gates)
+            await scene.bridge.hear(post)
+        case "after":
+            await scene.bridge.hear(post)
+            await scene.bridge.hear(*gates)
+        case _:
+            await scene.bridge.hear(gates[0], post, gates[1])
+    told = [t for t in scene.blue.received() if t.kind in ("Post", "Gate")][-1]
+    assert (told.answers, told.quotable) == (("followers",), False)
+    assert len(scene.blue.received("Gate")) == {"before": 0, "after": 2, "with": 1}[order]
+
+
+async def test_gate_that_is_lifted_lets_everybody_answer_again(scene: Scene) -> None:
+    post = scene.red.post("alice", "answer me")
+    shut = scene.red.say("Gate", "alice", target=post.id, circles=())
+    await scene.bridge.hear(post, shut)
+    scene.red.now += 10
+    await scene.bridge.hear(scene.red.say("Gate", "alice", target=post.id))
+    assert [t.answers for t in scene.blue.received("Gate")] == [(), None]
+    await scene.bridge.hear(scene.red.say("Gate", "alice", target=post.id, circles=(), at=scene.red.now - 5))
+    assert len(scene.blue.received("Gate")) == 2, "an older one that comes late counts no more"
+
+
+async def test_gate_outlasts_an_edit_that_says_nothing_of_it(scene: Scene) -> None:
+    post = scene.red.post("alice", "first")
+    await scene.bridge.hear(post, scene.red.say("Gate", "alice", target=post.id, what="quotes", circles=()))
+    scene.red.now += 10
+    await scene.bridge.hear(scene.red.say("Edit", "alice", target=post.id, text="second"))
+    (edited,) = scene.blue.received("Edit")
+    assert (edited.text, edited.quotable) == ("second", False)
+
+
+async def test_gate_of_somebody_elses_post_counts_for_nothing(scene: Scene) -> None:
+    early, late = scene.red.post("alice", "early"), scene.red.post("alice", "late")
+    await scene.bridge.hear(early)
+    for post in (early, late):
+        await scene.bridge.hear(scene.red.say("Gate", "amy", target=post.id, circles=()))
+    await scene.bridge.hear(late)
+    assert scene.blue.received("Gate") == []
+    assert [t.answers for t in scene.blue.received("Post")] == [None, None]
+
+
+async def test_gate_twice_is_told_once(scene: Scene) -> None:
+    post = scene.red.post("alice", "once")
+    await scene.bridge.hear(post)
+    for _ in range(2):
+        await scene.bridge.hear(scene.red.say("Gate", "alice", target=post.id, circles=()))
+    assert len(scene.blue.received("Gate")) == 1
+
+
+async def test_quote_of_ours_is_refused_where_its_author_wants_none(scene: Scene) -> None:
+    post = scene.red.post("alice", "quote me not")
+    await scene.bridge.hear(post, scene.red.say("Gate", "alice", target=post.id, what="quotes", circles=()))
+    copy = scene.blue.received("Post")[0].id
+    mine = scene.blue.post("ben", "as alice says")
+    await scene.bridge.hear(scene.blue.say("QuoteRequest", "ben", target=copy, quote=mine.id))
+    assert [t.by for t in scene.blue.received("Reject")] == [scene.alice_there]
+
+
+async def test_leave_to_quote_ends_when_its_author_takes_the_quote_out(scene: Scene) -> None:
+    post = scene.red.post("alice", "quote me")
+    await scene.bridge.hear(post)
+    copy = scene.blue.received("Post")[0].id
+    mine = scene.blue.post("bob", "as alice says", quote=copy)
+    await scene.bridge.hear(mine)
+    await scene.bridge.hear(scene.blue.say("QuoteRequest", "bob", target=copy, quote=mine.id))
+    accept = scene.blue.received("Accept")[-1]
+    theirs = scene.red.received("Post")[-1]
+    assert theirs.quote == post.id
+    for _ in range(2):
+        await scene.bridge.hear(scene.red.say("Approve", "alice", target=theirs.id, proof=""))
+    (ended,) = scene.blue.received("Delete")
+    assert (ended.by, ended.target) == (scene.alice_there, accept.id)
+
+
 async def test_expired_post_is_deleted_where_it_was_copied(scene: Scene) -> None:
     post = scene.red.post("alice", "for an hour", expires=scene.bridge.clock() + 3600)
     await scene.bridge.hear(post)
