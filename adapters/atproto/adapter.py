@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
@@ -48,6 +49,8 @@ from bridged.api import (
 
 TIDY_EVERY: Final = 3600.0
 """Seconds between two looks for events that are too old to be kept."""
+AGAIN: Final = 5.0
+"""Seconds that a job waits at least for a store that is busy."""
 TELL_EVERY: Final = 15.0
 """Seconds between two looks at the pace, for /metrics."""
 
@@ -107,9 +110,9 @@ class Atproto:
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._host.alone("ingest", self._listen))
-            group.create_task(self._host.alone("crawl", self._crawlers.run))
-            group.create_task(self._host.alone("tidy", self._tidy))
-            group.create_task(self._identities.run())
+            for name, job in (("crawl", self._crawlers.run), ("tidy", self._tidy)):
+                group.create_task(self._host.alone(name, partial(self._patiently, name, job)))
+            group.create_task(self._patiently("plc", self._identities.run))
 
     def routes(self) -> Iterable[web.RouteDef]:
         return [
@@ -178,6 +181,15 @@ class Atproto:
 
     def apply(self, tx: Tx, item: Delivery) -> Sent:
         return self._hosting.apply(tx, item)
+
+    async def _patiently(self, name: str, job: Callable[[], Awaitable[None]]) -> None:
+        """Does the job again once the store takes what it has: nobody is to stop listening for that."""
+        while True:
+            try:
+                return await job()
+            except Busy as busy:
+                self._host.log.warning("atproto_job_waits_for_store", job=name, why=busy.why)
+                await asyncio.sleep(max(AGAIN, busy.after))
 
     async def _listen(self) -> None:
         ingest, host = self._config.ingest, self._host

@@ -22,7 +22,7 @@ _ASK = "ask for more where you are read: docs/atproto.md says how"
 async def findings(host: Host, config: AtprotoConfig) -> Sequence[Finding]:
     found = [await _handle(host, config)]
     if config.plc != EMBEDDED:
-        found.append(await _answers(host, "PLC directory", f"{config.plc}/_health", "plc"))
+        found.append(await _directory(host, config.plc))
     if config.appview:
         did = await _bot(host)
         url = f"{config.appview}/xrpc/app.bsky.actor.getProfile?actor={quote(did)}"
@@ -70,13 +70,17 @@ def _deaf() -> Finding:
     return Finding("AT Protocol stream", True, "nobody there is listened to: no ingest is set")
 
 
-async def _answers(host: Host, what: str, url: str, key: str) -> Finding:
+async def _directory(host: Host, plc: str) -> Finding:
+    what, url = "PLC directory", f"{plc}/_health"
+    if plc.startswith("https://") and not host.site.base_url.startswith("https://"):
+        mend = "set adapters.atproto.plc to embedded before the bridge runs, or base_url to an address with https"
+        return Finding(what, False, f"{plc} is for all to read, and {host.site.base_url} is not", mend)
     try:
         answer = await host.http.get(url, limit=1 << 16)
         ok, said = answer.status == 200, f"{url} answers {answer.status}"
     except (EgressFailed, EgressRefused) as error:
         ok, said = False, f"{url}: {error.why}"
-    return Finding(what, ok, said, "" if ok else f"check the address in adapters.atproto.{key}")
+    return Finding(what, ok, said, "" if ok else "check the address in adapters.atproto.plc")
 
 
 async def _known(host: Host, what: str, url: str, key: str) -> Finding:

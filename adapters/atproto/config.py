@@ -50,7 +50,8 @@ def _address(text: str, *schemes: str) -> str:
 
 def _did_key(text: str) -> str:
     try:
-        crypto.parse_did_key(text)
+        if text:
+            crypto.parse_did_key(text)
     except Malformed:
         raise ValueError("a public key is written did:key:z…, for secp256k1 or P-256") from None
     return text
@@ -124,6 +125,11 @@ class AtprotoConfig(BaseModel):
     long_posts: LongPosts = "thread"
     pace: PaceConfig = PaceConfig()
     firehose: Annotated[int, Field(ge=1, le=365)] = 3
+
+    @classmethod
+    def at_home(cls) -> Self:
+        """For a bridge on localhost: nobody outside hears of those it makes."""
+        return cls(plc=EMBEDDED)
 
     @model_validator(mode="before")
     @classmethod

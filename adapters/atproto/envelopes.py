@@ -5,8 +5,8 @@
 `account`   an account's host says whether it is still there: see `Standing`
 
 Whoever makes an envelope has verified it as far as its source allows, and has looked up what the words need and the
-stream does not say: the author's handle (checked both ways) and the address of their host, for records whose words
-show either (a profile, and all with files). A record is written as the lexicons' JSON has it (`$link`, `$bytes`).
+stream does not say: the author's handle (checked both ways) and the address of their host, for posts and profiles. A
+record is written as the lexicons' JSON has it (`$link`, `$bytes`).
 """
 
 from typing import Any, Final, Literal, TypeVar

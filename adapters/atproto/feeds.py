@@ -126,7 +126,19 @@ class Feeds:
         if found is None:
             return _error(400, "UnknownFeed", "There is no such feed here")
         further = {"cursor": found[1]} if found[1] else {}
-        return _json({"feed": [{"post": uri} for uri in found[0]], **further})
+        return _json({"feed": [{"post": uri} for uri in await self._shown(found[0])], **further})
+
+    async def _shown(self, uris: Sequence[str]) -> list[str]:
+        """Without the posts of those who ask, at home, not to be shown around."""
+        around: dict[str, bool] = {}
+        for did in dict.fromkeys(map(_author, uris)):
+            found = await self._host.ghost(ids.account_ref(did))
+            around[did] = found is not None and found[1].discoverable
+        return [uri for uri in uris if around[_author(uri)]]
+
+
+def _author(uri: str) -> str:
+    return uri.removeprefix("at://").partition("/")[0]
 
 
 def _declared(tx: Tx) -> Sequence[str]:

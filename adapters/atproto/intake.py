@@ -15,12 +15,13 @@ from adapters.atproto.envelopes import (
     identity_envelope,
     record_envelope,
 )
-from adapters.atproto.wanted import PROFILE, has_files
+from adapters.atproto.wanted import POST, PROFILE
 from bridged.api import Envelope, Host, Unreachable
 
 LOOK_SECONDS: Final = 20.0
 """How long all that arrived together waits for look-ups; what is not found by then goes without."""
 LOOK_AT_ONCE: Final = 16
+_SHOWN: Final = frozenset({POST, PROFILE})
 
 
 class People(Protocol):
@@ -87,7 +88,8 @@ class Intake:
                 return identity_envelope(person, at) if person is not None else None
 
     async def _placed(self, change: Change, until: float) -> Change:
-        if change.collection != PROFILE and not has_files(change.collection, change.record):
+        """With where its author is: profiles and posts show the handle, and files lie on the author's host."""
+        if change.record is None or change.collection not in _SHOWN:
             return change
         try:
             async with asyncio.timeout_at(until), self._at_once:

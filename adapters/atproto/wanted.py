@@ -26,7 +26,6 @@ _COLLECTIONS: Final = frozenset(COLLECTIONS)
 _PLC: Final = re.compile(rb"did:plc:[a-z2-7]{24}")
 _OF_WHAT_IS_KNOWN: Final = frozenset({PROFILE, *GATES})
 """Collections whose new records say something of what is on other networks already."""
-_WITH_FILES: Final = frozenset({POST, PROFILE})
 
 
 class Wanted:
@@ -76,18 +75,6 @@ def concerned(collection: str, record: Any) -> Iterator[str]:
         if isinstance(subject, str):
             yield subject
         yield from _owner(subject)
-
-
-def has_files(collection: str, record: Any) -> bool:
-    """Whether the words of a record show files of its author's, which lie on the author's host."""
-    return collection in _WITH_FILES and _holds_blob(record)
-
-
-def _holds_blob(value: Any) -> bool:
-    if isinstance(value, dict):
-        fields = cast("dict[str, Any]", value)
-        return fields.get("$type") == "blob" or any(_holds_blob(field) for field in fields.values())
-    return isinstance(value, list) and any(_holds_blob(item) for item in cast("list[Any]", value))
 
 
 def _mentioned(record: Any) -> Iterator[str]:

@@ -208,6 +208,7 @@ class Source(Protocol):
     network: ClassVar[str]
     api_version: ClassVar[int]
     config_type: ClassVar[type[BaseModel]]
+    """A class method `at_home` may say what it is on one's own machine (`bridged init --domain localhost`)."""
     migrations: ClassVar[Path | None]
     """Folder of Alembic migrations for this adapter's own tables, all named `<network>_…`."""
 

@@ -2,6 +2,7 @@
 
 import inspect
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from string import Template
 
@@ -70,13 +71,15 @@ def _render(settings: Settings, networks: list[str], open_networks: list[str]) -
     port = settings.domain.rpartition(":")[2]
     return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
         domain=_flow(settings.domain),
+        # a name below localhost is a handle nowhere
+        handle_domain="bridge.test" if local else _flow(settings.domain),
         base_url=_flow(settings.base_url),
         listen=f"127.0.0.1:{port if local and port.isdigit() else 8080}",
         consent=_flow({n: "open" if n in open_networks else _usual(n) for n in networks}),
         answers=_flow(dict.fromkeys(networks, "bridge")),
         # on one's own machine everything one tries things out with is on loopback
         allow=_flow(["127.0.0.0/8", "::1/128"] if local else []),
-        adapters="\n".join(_adapter(network) for network in networks) or "  {}",
+        adapters="\n".join(_adapter(network, local) for network in networks) or "  {}",
     )
 
 
@@ -92,17 +95,18 @@ def _class(network: str) -> type[Sink]:
         raise Failure(str(error), CANNOT_OPEN) from error
 
 
-def _adapter(network: str) -> str:
+def _adapter(network: str, local: bool) -> str:
     """An adapter's part with its defaults spelt out, and what it says of itself."""
     kind = _class(network).config_type
     said = inspect.cleandoc(kind.__doc__ or "").splitlines()
     comment = [f"  # {line}".rstrip() for line in said]
-    return "\n".join([*comment, f"  {_flow(network)}: {_flow(_defaults(kind))}"])
+    return "\n".join([*comment, f"  {_flow(network)}: {_flow(_defaults(kind, local))}"])
 
 
-def _defaults(kind: type[BaseModel]) -> object:
+def _defaults(kind: type[BaseModel], local: bool) -> object:
+    make: Callable[[], BaseModel] = getattr(kind, "at_home", kind) if local else kind
     try:
-        return kind().model_dump(mode="json")
+        return make().model_dump(mode="json")
     except ValidationError:
         # something in it has no default: the first `bridged run` names the key
         return {}

@@ -49,6 +49,8 @@ class Subscription:
         self._from = -1
         """All events after this number are in `_recent`; -1 before anything was read."""
         self._size = 0
+        self._thrown_away = 0
+        """How often something was."""
         self._closing = False
         host.on(firehose.SIGNAL, lambda _: self._news.set())
         host.on(firehose.GONE, lambda _: self._forget())
@@ -83,15 +85,18 @@ class Subscription:
     def _forget(self) -> None:
         """Something at hand may be what was thrown away."""
         self._recent, self._size, self._from = [], 0, -1
+        self._thrown_away += 1
         self._news.set()
 
     async def _read_on(self) -> bool:
         """Take what is new to hand. Whether there may be more."""
-        first = self._from < 0
-        if first:
-            self._from = await self._host.read(lambda tx: firehose.shown(tx, self._host.now()))
-        tip = self._recent[-1].seq if self._recent else self._from
+        first, before = self._from < 0, self._thrown_away
+        start = await self._host.read(lambda tx: firehose.shown(tx, self._host.now())) if first else self._from
+        tip = self._recent[-1].seq if self._recent else start
         found = await self._host.read(lambda tx: firehose.after(tx, tip, PAGE, self._host.now()))
+        if before != self._thrown_away:
+            return True  # what was read may be what is gone
+        self._from = start
         if found:
             self._recent += found
             self._size += sum(len(event.frame) for event in found)

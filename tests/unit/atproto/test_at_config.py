@@ -48,3 +48,13 @@ def test_settings_that_are_made_stay_as_they_are_made() -> None:
 def test_settings_that_are_wrong_say_what_is(said: dict[str, object], why: str) -> None:
     with pytest.raises(ValidationError, match=why):
         read(**said)
+
+
+def test_settings_written_down_with_their_defaults_are_read_again() -> None:
+    for config in (AtprotoConfig(), AtprotoConfig.at_home()):
+        assert AtprotoConfig.model_validate(config.model_dump(mode="json")) == config
+
+
+def test_settings_for_ones_own_machine_name_nobody_outside() -> None:
+    config = AtprotoConfig.at_home()
+    assert (config.plc, config.crawlers, config.appview, config.moderation) == ("embedded", [], "", None)

@@ -160,22 +160,23 @@ async def test_accounts_and_identities_are_handed_in_for_those_we_know_and_once(
     assert read_person(host.received[1]).handle == "new.test"
 
 
-async def test_what_shows_files_comes_with_its_authors_host() -> None:
-    blob = {"$type": "blob", "ref": {"$link": strong(ALICE)["cid"]}, "mimeType": "image/png", "size": 9}
-    embed = {"$type": "app.bsky.embed.images", "images": [{"image": blob, "alt": ""}]}
+async def test_posts_come_with_their_authors_handle_and_host_where_they_are_to_be_had() -> None:
+    like = {"$type": "app.bsky.feed.like", "subject": strong(KNOWN), "createdAt": POST["createdAt"]}
 
     async def script(client: Client) -> None:
         await client.say(
-            commit1(ALICE, US, {**POST, "embed": embed}, "a"),
-            commit1(WEB, US, {**POST, "embed": embed}, "b"),
-            commit1(ALICE, US, POST, "c"),
+            commit1(ALICE, US, POST, "a"),
+            commit1(WEB, US, POST, "b"),
+            commit1(ALICE, US, like, "c"),
+            commit1(ALICE, US, POST, "d", "delete"),
         )
         await client.hold()
 
     people, host = FakePeople({ALICE: ("alice.test", "https://pds.test")}), StreamHost(HEARD)
     async with scripted(script) as server, listen(server.url, host, people):
-        await host.until(lambda: len(host.received) == 3)
-    assert [read_change(envelope).pds for envelope in host.received] == ["https://pds.test", "", ""]
+        await host.until(lambda: len(host.received) == 4)
+    told = [read_change(envelope) for envelope in host.received]
+    assert [(change.handle, change.pds) for change in told] == [("alice.test", "https://pds.test"), *[("", "")] * 3]
     assert people.asked == [ALICE, WEB]
 
 

@@ -172,3 +172,27 @@ async def test_many_readers_hear_the_same(stream: Stream):
     await stream.say(5)
     for found in await asyncio.gather(*(numbers(socket, 9) for socket in sockets)):
         assert found == list(range(1, 10))
+
+
+async def test_what_is_thrown_away_while_it_is_read_is_not_kept_at_hand(tmp_path: Path):
+    """A read that was under way when a repository went brings back what was in it."""
+    async with opened(tmp_path) as db:
+        went = 0
+
+        async def read(unit: Any) -> Any:
+            nonlocal went
+            found = await db.read(unit)
+            if isinstance(found, list) and found and not went:
+                went += 1
+                await db.write(lambda tx: firehose.forget(tx, 1))
+            return found
+
+        host: Any = SimpleNamespace(read=read, on=db.signals.on, dropped=print, now=lambda: NOW + 1)
+        subscription = Subscription(host)
+        stream = Stream(db, SimpleNamespace(), asyncio.Queue())  # type: ignore[arg-type]
+        assert not await subscription._read_on()  # pyright: ignore[reportPrivateUsage]
+        await stream.say(2)
+        while await subscription._read_on():  # pyright: ignore[reportPrivateUsage]
+            pass
+        assert went
+        assert {unpacked(event)[0] for event in subscription._recent} <= {"#account"}  # pyright: ignore[reportPrivateUsage]

@@ -288,6 +288,20 @@ def test_init_for_localhost_listens_where_the_domain_says(here: Path, say: Say) 
     assert (settings.base_url, str(settings.listen)) == ("http://localhost:8099", "127.0.0.1:8099")
 
 
+@pytest.mark.parametrize("domain", ["bridge.example", "localhost:8099"])
+def test_init_writes_what_every_adapter_takes(here: Path, say: Say, domain: str) -> None:
+    from bridged import config, registry
+
+    assert say("init", "--domain", domain).code == 0
+    settings = config.load(here / "bridge.yaml", {})
+    assert {"activitypub", "nostr", "atproto"} <= set(settings.adapters)
+    for network in settings.adapters:
+        config.adapter_config(settings, network, registry.load(network).config_type)
+    plc = settings.adapters["atproto"]["plc"]
+    local = domain != "bridge.example"
+    assert (plc == "embedded", settings.handle_domain) == (local, "bridge.test" if local else domain)
+
+
 def test_init_leaves_an_existing_file_alone(file: Path, say: Say) -> None:
     before = file.read_text()
     said = say("init", "--domain", "bridge.example")
