@@ -24,7 +24,6 @@ BLOCK: Final = "app.bsky.graph.block"
 PROFILE: Final = "app.bsky.actor.profile"
 THREADGATE: Final = "app.bsky.feed.threadgate"
 POSTGATE: Final = "app.bsky.feed.postgate"
-DOCUMENT: Final = "site.standard.document"
 
 _PAGES: Final = {
     "app.bsky.feed.generator": "feed",
