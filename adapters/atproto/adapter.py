@@ -160,8 +160,8 @@ class Atproto:
         return (
             f"On Bluesky, look up alice-at-mastodon-social.{domain} to find @alice@mastodon.social, and npub1….{domain}"
             " to find a Nostr user; follow what you find.",
-            f"To be seen from other networks yourself, follow {self._host.site.bot}.{domain} there; to end that, block"
-            " it.",
+            f"To be seen from other networks yourself, follow {self._host.site.bot}.{domain} there; to end that,"
+            " unfollow or block it.",
         )
 
     async def check(self) -> Sequence[Finding]:

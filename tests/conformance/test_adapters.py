@@ -197,6 +197,12 @@ class TestAtproto(Conformance):
             self._record("app.bsky.feed.repost", subject=strong),
             self._record("app.bsky.graph.follow", subject=BETTY),
             self._record("app.bsky.graph.block", subject=BETTY),
+            self._gate("app.bsky.feed.threadgate", allow=[{"$type": "app.bsky.feed.threadgate#mentionRule"}]),
+            self._gate(
+                "app.bsky.feed.postgate",
+                embeddingRules=[{"$type": "app.bsky.feed.postgate#disableRule"}],
+                detachedEmbeddingUris=[f"at://{BETTY}/app.bsky.feed.post/3jzfcijpj2z2a"],
+            ),
             self._record("app.bsky.actor.profile", displayName="Alex", description="hello", pinnedPost=strong),
             record_envelope(Change(ALEX, "app.bsky.feed.post", "3jzfcijpj2z2a", "delete", rev=REV), float(NOW)),
             identity_envelope(Person(ALEX, "alex.example", "https://pds.example", {"displayName": "A"}), float(NOW)),
@@ -213,6 +219,13 @@ class TestAtproto(Conformance):
             return account_envelope(Standing(ghost.ref.id, active=False, status="deleted"), NOW + 100.0)
         cid = part.detail["cid"] if record else ""
         return record_envelope(Change(*place, write.action, cid, REV, record, ghost.handle), NOW + 100.0)
+
+    def _gate(self, collection: str, **fields: Any) -> Envelope:
+        """Beside a post, under its key."""
+        key = "3jzfcijpj2z2a"
+        record = {"$type": collection, "post": f"at://{ALEX}/app.bsky.feed.post/{key}", **fields}
+        cid = str(at_cid.Cid.of(at_cbor.encode(at_cbor.from_json(record))))
+        return record_envelope(Change(ALEX, collection, key, "create", cid, REV, record), float(NOW))
 
     def _record(self, collection: str, operation: Operation = "create", **fields: Any) -> Envelope:
         record = {"$type": collection, "createdAt": "2026-09-21T10:00:00.000Z", **fields}
