@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from adapters.atproto import feeds, ours
 from adapters.atproto.config import EMBEDDED, AtprotoConfig
+from adapters.atproto.documents import MAX_DOCUMENT
 from adapters.atproto.identity import WELL_KNOWN
 from adapters.atproto.pds import firehose
 from adapters.atproto.pds.tables import SPANS, repos
@@ -75,11 +76,16 @@ async def _directory(host: Host, plc: str) -> Finding:
     if plc.startswith("https://") and not host.site.base_url.startswith("https://"):
         mend = "set adapters.atproto.plc to embedded before the bridge runs, or base_url to an address with https"
         return Finding(what, False, f"{plc} is for all to read, and {host.site.base_url} is not", mend)
+    did = await _bot(host)
     try:
         answer = await host.http.get(url, limit=1 << 16)
         ok, said = answer.status == 200, f"{url} answers {answer.status}"
+        known = await host.http.get(f"{plc}/{did}", limit=MAX_DOCUMENT) if ok and did.startswith("did:plc:") else None
     except (EgressFailed, EgressRefused) as error:
-        ok, said = False, f"{url}: {error.why}"
+        ok, known, said = False, None, f"{url}: {error.why}"
+    if known is not None and known.status in (404, 410):
+        mend = "set adapters.atproto.plc to the directory that the accounts were made with"
+        return Finding(what, False, f"{plc} does not know the bot, {did}", mend)
     return Finding(what, ok, said, "" if ok else "check the address in adapters.atproto.plc")
 
 

@@ -74,6 +74,7 @@ async def scene() -> Scene:
 async def test_all_is_well(scene: Scene) -> None:
     scene.http.serve("https://bridge.bridge.test/.well-known/atproto-did", scene.bot.encode())
     scene.http.serve("https://plc.test/_health", b"{}")
+    scene.http.serve(f"https://plc.test/{scene.bot}", b"{}")
     scene.http.serve(
         PROFILE + scene.bot.replace(":", "%3A"), json.dumps({"did": scene.bot, "status": {"x": 1}}).encode()
     )
@@ -123,6 +124,13 @@ async def test_directory_that_does_not_answer_is_an_address_to_check(scene: Scen
         assert (found.ok, found.mend) == (False, "check the address in adapters.atproto.plc")
     scene.http.serve("https://plc.test/_health", status=502)
     assert "502" in (await scene.check())["PLC directory"].said
+
+
+async def test_directory_that_the_accounts_were_not_made_with_is_told_of(scene: Scene) -> None:
+    scene.http.serve("https://plc.test/_health", b"{}")
+    found = (await scene.check())["PLC directory"]
+    assert (found.ok, scene.bot in found.said) == (False, True)
+    assert "made with" in found.mend
 
 
 async def test_public_directory_is_not_for_a_bridge_that_nobody_reaches(scene: Scene) -> None:
