@@ -1,5 +1,6 @@
 """ActivityPub, Nostr and AT in one process: what is done on one arrives on the two others as one of their own acts."""
 
+import json
 from itertools import permutations
 from typing import Any
 
@@ -8,7 +9,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from adapters.atproto import ids as at_ids
+from adapters.nostr.ids import npub
 from bridged.api import Edit, Post, React, Ref, Repost, Text
+from bridged.store import identity
 from tests.conformance.square import ANNA, MAYA, Side, Square, square_of
 
 NETWORKS = ("activitypub", "nostr", "atproto")
@@ -136,6 +139,23 @@ async def test_mentions_are_of_the_person_where_they_live_and_of_the_ghost_elsew
     assert text_of(told.act).mentions() == (Ref("activitypub", MAYA),)
     (told,) = await square.notes.said(post)
     assert text_of(told.act).mentions() == ((await bridge.ghost(square.fediverse.me, "nostr")).ref,)
+
+
+async def test_person_with_accounts_on_two_networks_is_mentioned_by_the_one_that_is_there(bridge_of: Any) -> None:
+    """Maya of the fediverse and Anna of AT name each other: they are one, and need no ghost where the other is."""
+    square = await square_of(bridge_of, joined=False)
+    bridge, outside = square.bridge, square.outside
+    page = '<a href="https://bsky.app/profile/anna.test" rel="me">anna.test</a>'
+    outside.actor["attachment"] = [{"type": "PropertyValue", "name": "Bluesky", "value": page}]
+    outside.serve(MAYA, json.dumps(outside.actor).encode(), type="application/activity+json")
+    outside.profile(displayName="Anna", website=MAYA)
+    await bridge.write(lambda tx: identity.set_standing(tx, square.notes.me, "in", "operator", 0.0))
+    await bridge.bridge.ghosts.profiles.look(square.fediverse.me)
+    ghost = (await bridge.ghost(square.fediverse.me, "nostr")).ref
+    post = await square.notes.event(1, f"hi nostr:{npub(ghost.id)}", ["p", ghost.id])
+    (told,) = await square.sky.said(post)
+    assert text_of(told.act).mentions() == (square.sky.me,)
+    assert "@anna.test" in text_of(told.act).plain
 
 
 async def test_gate_shows_on_the_fediverse_whichever_comes_first(square: Square) -> None:
