@@ -30,13 +30,16 @@ class _Here(AbstractResolver):
         pass
 
 
+STREAMS = ("/relay", "/xrpc/com.atproto.sync.subscribeRepos")
+
+
 def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         return server.getsockname()[1]
 
 
 async def _answer(request: web.Request) -> web.StreamResponse:
-    if request.path == "/relay" and request.headers.get("Upgrade", "").lower() == "websocket":
+    if request.path in STREAMS and request.headers.get("Upgrade", "").lower() == "websocket":
         websocket = web.WebSocketResponse()
         await websocket.prepare(request)
         async for message in websocket:
@@ -154,8 +157,9 @@ async def test_proxy_takes_bodies_up_to_one_mebibyte(client: aiohttp.ClientSessi
     assert status in (413, 502)
 
 
-async def test_proxy_passes_websockets(client: aiohttp.ClientSession, proxy: int):
-    async with client.ws_connect(f"https://bridge.example:{proxy}/relay") as websocket:
+@pytest.mark.parametrize("path", STREAMS)
+async def test_proxy_passes_websockets(client: aiohttp.ClientSession, proxy: int, path: str):
+    async with client.ws_connect(f"https://bridge.example:{proxy}{path}") as websocket:
         await websocket.send_str("one")
         assert await websocket.receive_str() == "heard one"
         await websocket.send_str("two")
