@@ -62,7 +62,8 @@ class Hosting:
         repo = store.find(tx, bot.did) if bot is not None else None
         if bot is None or repo is None:
             return
-        new = (name for name in feeds.names(tx) if not self._repos.held(tx, repo, f"{feeds.COLLECTION}/{name}"))
+        names = feeds.names(tx) if ghost.owner == feeds.BOT else (feeds.EVERYONE, ghost.owner.network)
+        new = (name for name in names if not self._repos.held(tx, repo, f"{feeds.COLLECTION}/{name}"))
         writes = [Write(feeds.COLLECTION, name, feeds.record(name, self._service, now)) for name in new]
         self._repos.apply(tx, bot.did, self._identities.signing_key(bot.owner), writes, now)
 
