@@ -10,6 +10,7 @@
 | all else, as this person | `ask(method, **params)` `tell(method, body)` | JSON |
 """
 
+import base64
 import json
 import urllib.request
 from collections.abc import Callable, Sequence
@@ -57,6 +58,10 @@ class Stack:
 
     def appview(self, method: str, **params: Any) -> Any:
         return call(self.appview_port, method, params)
+
+    def administer(self, method: str, body: object) -> Any:
+        """A procedure, by who runs the PDS."""
+        return call(self.pds_port, method, {}, body, basic="admin:admin")
 
     def refused(self, method: str, **params: Any) -> str:
         """Status and words of the AppView's refusal, "" for none."""
@@ -196,6 +201,7 @@ def call(
     body: object = None,
     token: str = "",
     mime: str = "application/json",
+    basic: str = "",
 ) -> Any:
     """XRPC: a query, or a procedure where there is a body. Raises AssertionError with what was answered."""
     url = f"http://127.0.0.1:{port}/xrpc/{method}"
@@ -205,6 +211,8 @@ def call(
     headers = {"Content-Type": mime} if data is not None else {}
     if token:
         headers["Authorization"] = f"Bearer {token}"
+    if basic:
+        headers["Authorization"] = f"Basic {base64.b64encode(basic.encode()).decode()}"
     try:
         with urllib.request.urlopen(urllib.request.Request(url, data, headers), timeout=30) as reply:
             return json.loads(reply.read() or b"{}")

@@ -26,7 +26,7 @@ NAMES = [
 # Handles of people on a PDS: names of its own.
 HANDLES = (
     {"bridge.sky.test": "sky.test"}
-    | {f"{name}.pds.test": "pds.test" for name in ("remo", "stella", "tess", "ulla", "vera")}
+    | {f"{name}.pds.test": "pds.test" for name in ("remo", "stella", "tess", "ulla", "vera", "walt")}
     | {f"{name}.pds.isle.test": "pds.isle.test" for name in ("ivo", "ivor")}
 )
 # A PNG of one pixel, garbled within: for those who only pass its address on.
@@ -39,10 +39,10 @@ PIXEL = bytes.fromhex(
 PICTURE = "https://site.test/picture.jpg"
 
 
-def picture() -> bytes:
-    """A JPEG that is one, of 64 by 48."""
+def picture(turned: int = 0) -> bytes:
+    """A JPEG that is one, of 64 by 48; turned by other degrees it is another."""
     out = io.BytesIO()
-    Image.linear_gradient("L").resize((64, 48)).convert("RGB").save(out, "JPEG")
+    Image.linear_gradient("L").rotate(turned).resize((64, 48)).convert("RGB").save(out, "JPEG")
     return out.getvalue()
 
 
