@@ -44,6 +44,12 @@ def scratch_database() -> Iterator[str]:
     yield from _scratch()
 
 
+@pytest.fixture(scope="session")
+def scratch_for_peers() -> Iterator[str]:
+    """One for servers of others that a session has."""
+    yield from _scratch()
+
+
 @pytest.fixture
 def scratch_beside() -> Iterator[str]:
     """One more, for a test alone."""

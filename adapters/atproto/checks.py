@@ -8,8 +8,9 @@ import msgspec
 import sqlalchemy as sa
 
 from adapters.atproto import feeds, ours
-from adapters.atproto.config import EMBEDDED, AtprotoConfig
+from adapters.atproto.config import EMBEDDED, AtprotoConfig, IngestConfig
 from adapters.atproto.documents import MAX_DOCUMENT
+from adapters.atproto.firehose import address
 from adapters.atproto.identity import WELL_KNOWN
 from adapters.atproto.pds import firehose
 from adapters.atproto.pds.tables import SPANS, repos
@@ -28,8 +29,7 @@ async def findings(host: Host, config: AtprotoConfig) -> Sequence[Finding]:
         did = await _bot(host)
         url = f"{config.appview}/xrpc/app.bsky.actor.getProfile?actor={quote(did)}"
         found.append(await _known(host, "AppView", url, "appview"))
-    stream = config.ingest.jetstream or config.ingest.firehose
-    found.append(await _stream(host, stream) if stream else _deaf())
+    found.append(await _stream(host, config.ingest))
     for relay in config.crawlers:
         hostname = urlsplit(host.site.base_url).netloc
         url = f"{relay}/xrpc/com.atproto.sync.getHostStatus?hostname={quote(hostname)}"
@@ -65,10 +65,6 @@ async def _handle(host: Host, config: AtprotoConfig) -> Finding:
     ok = answer.status == 200 and made.did.encode() in answer.body
     said = f"@{made.handle} is {made.did}" if ok else f"{url} answers {answer.status} without {made.did}"
     return Finding(what, ok, said, "" if ok else mend)
-
-
-def _deaf() -> Finding:
-    return Finding("AT Protocol stream", True, "nobody there is listened to: no ingest is set")
 
 
 async def _directory(host: Host, plc: str) -> Finding:
@@ -108,8 +104,13 @@ async def _known(host: Host, what: str, url: str, key: str) -> Finding:
     return Finding(what, ok, "knows us" if ok else f"has us as {status}", "" if ok else _ASK)
 
 
-async def _stream(host: Host, url: str) -> Finding:
+async def _stream(host: Host, ingest: IngestConfig) -> Finding:
+    url = ingest.jetstream or ingest.firehose
+    if url is None:
+        return Finding("AT Protocol stream", True, "nobody there is listened to: no ingest is set")
     what = f"stream {url}"
+    if ingest.firehose:
+        url = address(ingest.firehose)
     try:
         socket = await host.http.websocket(url, max_size=1 << 20)
     except (EgressFailed, EgressRefused) as error:

@@ -25,6 +25,12 @@ _LEEWAY: Final = 1 << 20
 """Bytes above the largest frame that are let in, to be dropped: else the connection would end over it."""
 
 
+def address(url: str, query: str = "") -> str:
+    """Where the stream is of a host that is written `wss://host`."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc, PATH, query, ""))
+
+
 class Firehose:
     """`url` as `wss://host`."""
 
@@ -74,10 +80,8 @@ class Dialect:
         self._cursor, self._last = place, b""
 
     def url(self, wanted: Wanted) -> str:
-        parts = urlsplit(self._url)
         # without a cursor it goes on with what happens from now on
-        query = f"cursor={self.cursor}" if self.cursor and not self._lost else ""
-        return urlunsplit((parts.scheme, parts.netloc, PATH, query, ""))
+        return address(self._url, f"cursor={self.cursor}" if self.cursor and not self._lost else "")
 
     def hear(self, wanted: Wanted) -> None:
         """Nothing is to be told: all is sent to everybody."""

@@ -22,6 +22,7 @@ CORE = web.AppKey("core", Core)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+_ANY_PATH = re.compile(r"/\{[^:{}]+:\.[*+]\}")
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
     "Referrer-Policy": "no-referrer",
@@ -74,8 +75,8 @@ def _without_clashes(sets: Iterable[tuple[str, Iterable[web.RouteDef]]]) -> list
                 )
             taken[method, path] = owner
             found.append(route)
-    # what takes any path at all must not take it from those who name theirs
-    return sorted(found, key=lambda route: route.path.startswith("/{"))
+    # what takes any path at all must not take it from those who name theirs, or say what theirs look like
+    return sorted(found, key=lambda route: (route.path.startswith("/{"), _ANY_PATH.fullmatch(route.path) is not None))
 
 
 @web.middleware

@@ -31,6 +31,7 @@ class Bridge:
         relay: Relay | Sequence[Relay],
         store: str = "sqlite",
         consent: dict[str, str] | None = None,
+        more_adapters: dict[str, Any] | None = None,
         **more: Any,
     ):
         self.world, self.host, self.base, self.port = world, host, f"https://{host}", world.port[host]
@@ -55,7 +56,11 @@ class Bridge:
             "answers": {"activitypub": "bridge", "nostr": "bridge"},
             "egress": {"allow": ["127.0.0.0/8"], "ports": [80, 443, *(r.port for r in relays)]},
             "bot": {"username": "bridge", "name": "The bridge"},
-            "adapters": {"activitypub": {}, "nostr": {"relays": [r.url for r in relays], "relay": own_relay}},
+            "adapters": {
+                "activitypub": {},
+                "nostr": {"relays": [r.url for r in relays], "relay": own_relay},
+                **(more_adapters or {}),
+            },
         } | more
         self.file.write_text(yaml.safe_dump(config, sort_keys=False))
         Bridge.all.append(self)

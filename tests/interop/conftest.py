@@ -1,13 +1,16 @@
 """One world for all interop tests: real peers, a relay, the real daemon (world.py, peers.py, bridge.py)."""
 
+import io
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from PIL import Image
 
+from .atproto import AtUser, Stack
 from .bridge import Bridge
 from .peers import Fedify, Nostr, NostrTools, NostrUser, Peer, Pubby, Relay
 from .world import HERE, World, eventually, unready
@@ -17,12 +20,30 @@ NAMES = [
     "fedify.test", "cavage.test", "pubby.test", "member.test",
     "relays.test", "group.test", "remy.test", "acts.test", "old.test", "new.test", "letters.test",
     "fedify.crash.test", "pubby.crash.test", "fedify.pg.test", "pubby.pg.test",
+    "sky.test", "plc.test", "pds.test", "appview.test", "fred.test", "piazza.test", "isle.test", "pds.isle.test",
+    "appview.isle.test",
 ]  # fmt: skip
-# A PNG of one pixel.
+# Handles of people on a PDS: names of its own.
+HANDLES = (
+    {"bridge.sky.test": "sky.test"}
+    | {f"{name}.pds.test": "pds.test" for name in ("remo", "stella", "tess", "ulla", "vera", "walt")}
+    | {f"{name}.pds.isle.test": "pds.isle.test" for name in ("ivo", "ivor")}
+)
+# A PNG of one pixel, garbled within: for those who only pass its address on.
 PIXEL = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010806000000"
     "1f15c4890000000d49444154789c6360f8cf500f0003860180345d2d220000000049454e44ae426082"
 )
+
+
+PICTURE = "https://site.test/picture.jpg"
+
+
+def picture(turned: int = 0) -> bytes:
+    """A JPEG that is one, of 64 by 48; turned by other degrees it is another."""
+    out = io.BytesIO()
+    Image.linear_gradient("L").rotate(turned).resize((64, 48)).convert("RGB").save(out, "JPEG")
+    return out.getvalue()
 
 
 @pytest.fixture(scope="session")
@@ -31,8 +52,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         if os.environ.get("CI") or os.geteuid() == 0:
             pytest.fail(f"interop tests cannot run: {why}")
         pytest.skip(f"not run: {why}")
-    world = World(tmp_path_factory.mktemp("interop"), NAMES)
+    world = World(tmp_path_factory.mktemp("interop"), NAMES, HANDLES)
     world.site.pages["site.test", "/pixel.png"] = ("image/png", PIXEL)
+    world.site.pages["site.test", "/picture.jpg"] = ("image/jpeg", picture())
     try:
         yield world
     finally:
@@ -224,6 +246,136 @@ def cast(fay: Fedify, ana: Fedify, pubby: Pubby, alice: NostrUser, alice_ap: str
     pubby.vote(question["id"], alice_ap, "Cats")
     fay.vote(question["id"], alice_ap, "Cats")  # too late: one choice is all there is
     return Cast(event, question, until)
+
+
+@pytest.fixture(scope="session")
+def stack_database(scratch_for_peers: str) -> str:
+    """As PostgreSQL's own clients spell it."""
+    return scratch_for_peers.replace("+asyncpg", "")
+
+
+@pytest.fixture(scope="session")
+def stack(world: World, stack_database: str) -> Iterator[Stack]:
+    """PLC directory, PDS and AppView, which reads sky.test as well."""
+    stack = Stack(world, "pds.test", "sky.test", "plc.test", stack_database)
+    yield stack
+    assert stack.refusals() == []
+    stack.process.stop()
+
+
+@pytest.fixture(scope="session")
+def sky_relay(world: World) -> Relay:
+    return Relay(world, "relay-sky")
+
+
+@pytest.fixture(scope="session")
+def sky(world: World, stack: Stack, sky_relay: Relay) -> Iterator[Bridge]:
+    """A daemon that bridges to the stack as well: Nostr open, all others opt-in."""
+    at = {"plc": stack.plc, "ingest": {"firehose": "wss://pds.test"}, "appview": "https://appview.test"}
+    bridge = Bridge(world, "sky.test", sky_relay, more_adapters={"atproto": at})
+    bridge.start()
+    listening(bridge)
+    yield bridge
+    assert bridge.stop() == 0, f"not a clean end on SIGTERM:\n{bridge.tail()}"
+
+
+@pytest.fixture(scope="session")
+def nora(nostr: Nostr, sky_relay: Relay) -> NostrUser:
+    nora = NostrUser(nostr, "interop-nora", sky_relay.url)
+    nora.profile(name="nora", display_name="Nora of Nostr", about="nora's words", picture=PICTURE)
+    return nora
+
+
+@pytest.fixture(scope="session")
+def fred(world: World, sky: Bridge) -> Fedify:
+    """A fediverse user who asked to be bridged."""
+    return member_of(sky, Fedify(world, "fred.test", "fred", icon=PICTURE))
+
+
+@pytest.fixture(scope="session")
+def pia(world: World, sky: Bridge) -> Pubby:
+    return member_of(sky, Pubby(world, "piazza.test", "pia"))
+
+
+@dataclass(frozen=True)
+class Ghosts:
+    """Who the people of other networks are to the AppView: DIDs."""
+
+    nora: str
+    fred: str
+    pia: str
+
+
+@pytest.fixture(scope="session")
+def ghosts(stack: Stack, nora: NostrUser, fred: Fedify, pia: Pubby) -> Ghosts:
+    """As whoever types their handles finds them."""
+    ghosts = Ghosts(
+        stack.find(f"{nora.npub}.sky.test"),
+        stack.find("fred-at-fred-test.sky.test"),
+        stack.find("pia-at-piazza-test.sky.test"),
+    )
+    for did in (ghosts.nora, ghosts.fred, ghosts.pia):
+        stack.profile(did)
+    return ghosts
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Somebody with an account on the PDS who follows all three, and their ghosts: actor and key."""
+
+    user: AtUser
+    ap: str
+    key: str
+
+
+Readers = Callable[[str], Reader]
+
+
+@pytest.fixture(scope="session")
+def readers(
+    stack: Stack, sky: Bridge, ghosts: Ghosts, nora: NostrUser, fred: Fedify, pia: Pubby, sky_relay: Relay
+) -> Readers:
+    """Makes one; the three have heard of their follows, so that what they say is carried there from then on."""
+
+    def make(name: str) -> Reader:
+        user = AtUser(stack, name)
+        user.profile(displayName=f"{name.title()} of the PDS", description="tries things out")
+        for did in (ghosts.nora, ghosts.fred, ghosts.pia):
+            user.follow(did)
+        reader = Reader(user, sky.actor_of(user.handle), sky.key_of(user.handle))
+        for peer in (fred, pia):
+            eventually(lambda p=peer: reader.ap in p.followers(), timeout=20)
+        eventually(lambda: nora.public in str(nora.nostr.fetch(sky_relay.url, kinds=[3], authors=[reader.key])), 20)
+        return reader
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def stella(readers: Readers) -> Reader:
+    """Who never asks to be bridged."""
+    return readers("stella")
+
+
+@pytest.fixture(scope="session")
+def nora_ap(nora: NostrUser, sky: Bridge, fred: Fedify, pia: Pubby) -> str:
+    """Nora's actor, whom the people of the fediverse follow."""
+    actor = sky.actor_of(nora.npub)
+    for peer in (fred, pia):
+        following(peer, actor)
+    return actor
+
+
+def listening(bridge: Bridge) -> None:
+    """Waits until its stream of a PDS is open: what is said there before is not heard."""
+    name = "bridged_atproto_stream_connected"
+    eventually(lambda: any(x.startswith(name) and x.endswith(" 1.0") for x in bridge.metrics().splitlines()), 30)
+
+
+def member_of(bridge: Bridge, peer: Peer) -> Any:
+    following(peer, bridge.bot)
+    eventually(lambda: bridge.bot in peer.followers(), timeout=20)
+    return peer
 
 
 @pytest.hookimpl(trylast=True)

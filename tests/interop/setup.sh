@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Installs the peers of the interop tests and of the bench: Fedify, nostr-tools and @nostr-relay/core (npm), pubby, nostr-sdk,
-# nostr-relay and arroba (a venv each), and a Node >= 22 where the system's is older. Idempotent, and done at once when nothing changed since the last run.
+# Installs the peers of the interop tests and of the bench: Fedify, nostr-tools and @nostr-relay/core (npm), the PLC directory,
+# PDS and AppView of Bluesky (npm, another folder), pubby, nostr-sdk, nostr-relay and arroba (a venv each), and a Node >= 22
+# where the system's is older. Idempotent, and done at once when nothing changed since the last run.
 #   tests/interop/setup.sh           into .cache/interop of the repo, or into $BRIDGED_PEERS
-# Needs Python >= 3.11, npm and Debian's openssl, ca-certificates, util-linux; what is missing is installed when run as root.
+# Needs Python >= 3.11, npm and Debian's openssl, ca-certificates, redis-server, util-linux; what is missing is installed when run as root.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 into=${BRIDGED_PEERS:-$here/../../.cache/interop}
@@ -11,14 +12,15 @@ mkdir -p "$into"; into=$(cd "$into" && pwd)
 echo "*" >"$into/.gitignore"
 exec 9>"$into/lock"; flock 9
 
-stamp=$(cat "$here/setup.sh" "$here"/kit/package*.json "$here"/kit/requirements-*.txt | sha256sum | cut -d' ' -f1)
-needed() { for c in openssl update-ca-certificates unshare nsenter flock; do command -v "$c" >/dev/null || return 1; done; }
+stamp=$(cat "$here/setup.sh" "$here"/kit/package*.json "$here"/kit/atproto/package*.json "$here"/kit/requirements-*.txt | sha256sum | cut -d' ' -f1)
+needed() { for c in openssl update-ca-certificates unshare nsenter flock redis-server; do command -v "$c" >/dev/null || return 1; done; }
 if [ "$(cat "$into/installed" 2>/dev/null)" = "$stamp" ] && needed; then exit 0; fi
 rm -f "$into/installed"
 
 missing=()
 need() { command -v "$1" >/dev/null || missing+=("$2"); }
 need openssl openssl; need update-ca-certificates ca-certificates; need unshare util-linux; need nsenter util-linux; need npm npm
+need redis-server redis-server
 "$python" -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
 if [ ${#missing[@]} -gt 0 ]; then
   [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo "setup.sh: install first: ${missing[*]}" >&2; exit 1; }
@@ -41,14 +43,22 @@ fi
 [ "$(major "$node")" -ge 22 ] || { echo "setup.sh: no Node >= 22" >&2; exit 1; }
 mkdir -p "$into/bin"; ln -sf "$node" "$into/bin/node"
 
-mkdir -p "$into/npm"
-cp "$here/kit/package.json" "$here/kit/package-lock.json" "$into/npm/"
-(cd "$into/npm" && PATH="$into/bin:$PATH" npm ci --ignore-scripts --no-audit --no-fund >&2)
+# $1: folder of the kit with a lock file, $2: where to.
+npm_ci() {
+  mkdir -p "$into/$2"
+  cmp -s "$1/package-lock.json" "$into/$2/installed.json" && return
+  cp "$1/package.json" "$1/package-lock.json" "$into/$2/"
+  (cd "$into/$2" && PATH="$into/bin:$PATH" npm ci --ignore-scripts --no-audit --no-fund >&2)
+  cp "$1/package-lock.json" "$into/$2/installed.json"
+}
+npm_ci "$here/kit" npm
+npm_ci "$here/kit/atproto" atproto & stack=$!
 
 for peer in pubby nostr sloppy arroba; do
   [ -x "$into/$peer/bin/python" ] || "$python" -m venv "$into/$peer"
   "$into/$peer/bin/python" -m pip install -q --disable-pip-version-check --require-hashes --only-binary :all: \
     -r "$here/kit/requirements-$peer.txt" >&2
 done
+wait "$stack"
 echo "$stamp" >"$into/installed"
 echo "peers are in $into" >&2

@@ -155,12 +155,14 @@ class Site:
 
 
 class World:
-    """`names` are the public host names; the server of each is to listen on 127.0.0.1:`port[name]`."""
+    """`names` are the public host names; the server of each is to listen on 127.0.0.1:`port[name]`. `further` names
+    lead to the server of another."""
 
-    def __init__(self, home: Path, names: Sequence[str]):
+    def __init__(self, home: Path, names: Sequence[str], further: Mapping[str, str] | None = None):
         self.home, self.address = home, _free_address()
         self.site = Site()
         self.port = {name: free_port() for name in names} | {"site.test": self.site.port}
+        self.port |= {name: self.port[server] for name, server in (further or {}).items()}
         self.processes: list[Process] = []
         self._wire: list[Exchange] = []
         self._wire_at = 0
@@ -301,6 +303,8 @@ def unready() -> str | None:
         return f"setup.sh could not install the peers:\n{done.stdout[-3000:]}"
     for script in [*KIT.glob("*.mjs"), *KIT.glob("*.cjs")]:
         shutil.copy(script, PEERS / "npm")  # beside node_modules, where Node looks for packages
+    for script in (KIT / "atproto").glob("*.mjs"):
+        shutil.copy(script, PEERS / "atproto")
     return None
 
 

@@ -91,12 +91,17 @@ async def test_routes_of_other_adapters_come_first():
     async def theirs(request: web.Request) -> web.Response:
         return web.Response(text="theirs")
 
-    routes = _without_clashes(
-        [("a", [web.get("/{text:.+}", ours)]), ("b", [web.get("/{name}/inbox", theirs), web.get("/x/{y}", theirs)])]
-    )
+    named = [web.get("/{name}/inbox", theirs), web.get("/x/{y}", theirs), web.get("/{did:did:plc:[^/]+}/log", theirs)]
+    routes = _without_clashes([("a", [web.get("/{text:.+}", ours)]), ("b", named)])
     app = web.Application()
     app.add_routes(routes)
     async with TestClient(TestServer(app)) as client:
-        for path, whose in (("/x/1", "theirs"), ("/x/1/2", "ours"), ("/", "")):
+        for path, whose in (
+            ("/x/1", "theirs"),
+            ("/x/1/2", "ours"),
+            ("/did:plc:1/log", "theirs"),
+            ("/me/inbox", "theirs"),
+            ("/", ""),
+        ):
             async with client.get(path) as response:
                 assert (await response.text() if response.status == 200 else "") == whose
