@@ -53,6 +53,10 @@ def build(core: Core, ready: Callable[[], bool]) -> web.Application:
     return app
 
 
+_ANY = re.compile(r"/\{\w+(?::\.[+*])?\}")
+"""The paths of routes that take whatever nobody else does."""
+
+
 def _without_clashes(sets: Iterable[tuple[str, Iterable[web.RouteDef]]]) -> list[web.RouteDef]:
     """All routes in order, those for any path last, unless two owners claim the same method and path."""
     taken: dict[tuple[str, str], str] = {}
@@ -74,8 +78,8 @@ def _without_clashes(sets: Iterable[tuple[str, Iterable[web.RouteDef]]]) -> list
                 )
             taken[method, path] = owner
             found.append(route)
-    # what takes any path at all must not take it from those who name theirs
-    return sorted(found, key=lambda route: route.path.startswith("/{"))
+    # what takes any path at all must not take it from those who name theirs, or how theirs begins
+    return sorted(found, key=lambda route: route.path.startswith("/{") + (_ANY.fullmatch(route.path) is not None))
 
 
 @web.middleware
