@@ -1,5 +1,6 @@
 """A store with the tables of this adapter, and what a reader of the firehose makes of it."""
 
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from hashlib import sha256
 from pathlib import Path
@@ -9,7 +10,7 @@ import libipld
 
 from adapters.atproto import cbor
 from adapters.atproto.cid import Cid
-from adapters.atproto.crypto import SigningKey
+from adapters.atproto.crypto import PublicKey, SigningKey
 from adapters.atproto.pds.firehose import Event
 from adapters.atproto.repo import car, commit, proof
 from adapters.atproto.repo.proof import Op
@@ -48,9 +49,17 @@ def unpacked(event: Event) -> tuple[str, dict[str, Any]]:
 
 
 class Reader:
-    """Follows the firehose as a relay does: verifies all it is told, and keeps what each repository holds."""
+    """Follows the firehose as a relay does: verifies all it is told, and keeps what each repository holds.
 
-    def __init__(self) -> None:
+    `keys` gives the key of a DID; `changed` is called with each change of a record, in order.
+    """
+
+    def __init__(
+        self,
+        keys: Callable[[str], PublicKey] = lambda did: key(did).public,
+        changed: Callable[[str, Op], None] = lambda did, op: None,
+    ) -> None:
+        self.keys, self.changed = keys, changed
         self.seq = 0
         self.repos: dict[str, dict[str, Cid]] = {}
         self.heads: dict[str, tuple[str, Cid]] = {}
@@ -81,7 +90,7 @@ class Reader:
         assert root == body["commit"]
         made = commit.read(blocks[root])
         assert (made.did, made.rev, made.prev) == (who, body["rev"], None)
-        assert made.signed_by(key(who).public)
+        assert made.signed_by(self.keys(who))
         ops = [Op(op["path"], op["cid"], op.get("prev")) for op in body["ops"]]
         assert [op.action for op in ops] == [op["action"] for op in body["ops"]]
         if who in self.heads:
@@ -99,4 +108,5 @@ class Reader:
             if op.cid is not None:
                 records[op.path] = op.cid
                 self.bodies[op.cid] = blocks[op.cid]
+            self.changed(who, op)
         self.heads[who] = (made.rev, made.data)
