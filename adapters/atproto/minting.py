@@ -270,10 +270,10 @@ class Identities:
         own, wanted, last = self._rotation_key(identity.owner).public, mine[-1].state, log[-1].state
         if last is None or any(operation.cid not in known and not operation.signed_by(own) for operation in log):
             return False
-        if wanted is not None:
-            # a key once added is never taken away here: who has more is newer
-            keys = max(last.rotation_keys, wanted.rotation_keys, key=len)
-            wanted = replace(wanted, rotation_keys=keys)
+        common = next((each.state for each in reversed(mine) if each in log), None)
+        if wanted is not None and common is not None and wanted.rotation_keys == common.rotation_keys:
+            # no change of these waits: a key that a person added since the backup stays
+            wanted = replace(wanted, rotation_keys=last.rotation_keys)
         if wanted != last:
             self._next(tx, identity, (len(log) - 1, log[-1]), wanted)
         self._host.log.info("plc_caught_up", did=did, operations=len(log))

@@ -209,7 +209,10 @@ class Source(Protocol):
     api_version: ClassVar[int]
     config_type: ClassVar[type[BaseModel]]
     migrations: ClassVar[Path | None]
-    """Folder of Alembic migrations for this adapter's own tables, all named `<network>_…`."""
+    """Folder of Alembic migrations for this adapter's own tables, all named `<network>_…`.
+
+    New tables are empty: a restore fills them from a backup, which it would collide with.
+    """
 
     def __init__(self, config: Any, host: Host) -> None: ...
     async def start(self) -> None:

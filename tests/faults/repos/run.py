@@ -23,7 +23,6 @@ SEAMS = ("blob.placed", "blob.kept", "outbox.applying", "outbox.applied", "ghost
 FIRE = 30.0
 """Seconds in which a seam must be passed."""
 CONFIG = {
-    "plc": "embedded",
     # what is shown later is not what is looked at here
     "pace": {"second": 10_000, "hour": 1_000_000, "day": 1_000_000},
 }
@@ -49,12 +48,18 @@ class Outcome:
 
 @contextlib.asynccontextmanager
 async def town(
-    folder: Path, store: str, people: int, chance: random.Random, nursery: Nursery | None = None
+    folder: Path, store: str, people: int, chance: random.Random, nursery: Nursery | None = None, plc: str = "embedded"
 ) -> AsyncGenerator[tuple[Town, Stream]]:
-    """People of one server, a daemon that has not been started, and who reads its firehose over all its lives."""
+    """People of one server, a daemon that has not been started, and who reads its firehose over all its lives.
+
+    `plc` is the address of a directory, if it is not the daemon's own.
+    """
     async with Peer("127.0.0.2") as peer:
         daemon = Daemon(folder, store, nursery=nursery)
-        daemon.config |= {"handle_domain": "bridge.test", "adapters": {"activitypub": {}, "atproto": CONFIG}}
+        daemon.config |= {
+            "handle_domain": "bridge.test",
+            "adapters": {"activitypub": {}, "atproto": {**CONFIG, "plc": plc}},
+        }
         made = Town(daemon, peer, people, chance)
         standing: set[int] = set()
 

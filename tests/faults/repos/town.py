@@ -11,7 +11,7 @@ import json
 import random
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -81,6 +81,20 @@ class Town:
         async with asyncio.TaskGroup() as group:
             for name in self.lives:
                 group.create_task(self._life(name))
+
+    @contextlib.asynccontextmanager
+    async def acting(self) -> AsyncGenerator[None]:
+        """All act while this is entered, and are done with the last gate when it is left."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.act())
+            yield
+
+    def forget(self) -> None:
+        """Nobody comes back to what they have said so far."""
+        self.kept.clear()
+        for life in self.lives.values():
+            life.notes.clear()
+            life.likes.clear()
 
     async def open(self, gate: int, *, last: bool = False) -> None:
         """So many acts may be begun by now; after the `last` gate it is over."""

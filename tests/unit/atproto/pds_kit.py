@@ -1,7 +1,7 @@
 """A store with the tables of this adapter, and what a reader of the firehose makes of it."""
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import libipld
 from adapters.atproto import cbor
 from adapters.atproto.cid import Cid
 from adapters.atproto.crypto import PublicKey, SigningKey
+from adapters.atproto.pds import firehose
 from adapters.atproto.pds.firehose import Event
 from adapters.atproto.repo import car, commit, proof
 from adapters.atproto.repo.proof import Op
@@ -35,9 +36,12 @@ def post(text: str) -> dict[str, Any]:
     return {"$type": POST, "text": text, "createdAt": "2023-11-14T22:13:20.000Z"}
 
 
-def opened(folder: Path, kind: str = "sqlite") -> AbstractAsyncContextManager[Store]:
-    """A store with this adapter's tables, on "sqlite" or "postgresql"."""
-    return stores.opened(kind, folder, MIGRATIONS, "atproto_version")
+@asynccontextmanager
+async def opened(folder: Path, kind: str = "sqlite") -> AsyncIterator[Store]:
+    """A store with this adapter's tables, on "sqlite" or "postgresql", and a pace that keeps nothing waiting."""
+    async with stores.opened(kind, folder, MIGRATIONS, "atproto_version") as store:
+        await store.write(lambda tx: firehose.set_pace(tx, (1_000_000,) * 3))
+        yield store
 
 
 def unpacked(event: Event) -> tuple[str, dict[str, Any]]:
@@ -79,10 +83,20 @@ class Reader:
             case "#identity":
                 self.handles[body["did"]] = body["handle"]
             case "#sync":
-                root, blocks = car.read(body["blocks"], 10_000)
-                assert commit.read(blocks[root]).rev == body["rev"]
+                self._sync(body)
             case _:
                 raise AssertionError(kind)
+
+    def _sync(self, body: dict[str, Any]) -> None:
+        """Where the repository stands from now on; what it holds is for others to find out."""
+        who = body["did"]
+        root, blocks = car.read(body["blocks"], 10_000)
+        made = commit.read(blocks[root])
+        assert (made.did, made.rev, list(blocks)) == (who, body["rev"], [root])
+        assert made.signed_by(self.keys(who))
+        before = self.heads.get(who)
+        assert before is None or before[0] < made.rev or before == (made.rev, made.data)
+        self.heads[who] = (made.rev, made.data)
 
     def _commit(self, body: dict[str, Any]) -> None:
         who = body["repo"]
