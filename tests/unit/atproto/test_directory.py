@@ -18,17 +18,16 @@ from adapters.atproto.directory import Directory
 from adapters.atproto.plc import Operation, State
 from bridged.api import Malformed
 from bridged.testing.fakehost import FakeHost
+from tests.unit.atproto.stored_host import host_on
 
-MIGRATIONS = Path(rooms.__file__).parent / "migrations"
 OPERATOR, OURS, SIGNING = (SigningKey(bytes([n]) * 32) for n in range(1, 4))
 Client = TestClient[web.Request, web.Application]
 
 
-@pytest.fixture
-def host() -> FakeHost:
-    host = FakeHost()
-    host.migrate(MIGRATIONS)
-    return host
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def host(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[FakeHost]:
+    async with host_on(request.param, tmp_path) as host:
+        yield host
 
 
 @pytest.fixture

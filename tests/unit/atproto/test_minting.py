@@ -1,12 +1,14 @@
 """Identities of our ghosts: minted, changed and ended."""
 
+import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
-from adapters.atproto import minting, ours, plc
+from adapters.atproto import ours, plc
 from adapters.atproto.crypto import SigningKey
 from adapters.atproto.directory import Directory
 from adapters.atproto.identity import Resolver
@@ -15,8 +17,8 @@ from adapters.atproto.plc import Entry, Operation, State
 from bridged.api import Account, EgressFailed, EgressRefused, Ghost, Malformed, Ref, Response, Unreachable
 from bridged.testing.fakehost import FakeHost
 from bridged.testing.world import ScriptedHttp
+from tests.unit.atproto.stored_host import host_on, two_processes
 
-MIGRATIONS = Path(minting.__file__).parent / "migrations"
 PLC = "https://plc.test"
 OPERATOR, OWN = (SigningKey(bytes([n]) * 32).public.did_key() for n in (1, 2))
 OWNER = Ref("activitypub", "https://c.d/users/alice")
@@ -24,11 +26,10 @@ ALICE = Account(OWNER, "alice@c.d")
 HANDLE = "alice-at-c-d.bridge.test"
 
 
-@pytest.fixture
-def host() -> FakeHost:
-    host = FakeHost()
-    host.migrate(MIGRATIONS)
-    return host
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def host(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[FakeHost]:
+    async with host_on(request.param, tmp_path) as host:
+        yield host
 
 
 class Far:
@@ -209,6 +210,40 @@ async def test_mint_makes_a_genesis_anew_while_nobody_has_it(host: FakeHost) -> 
     assert after is not None
     assert before.did != after.did
     assert after.handle.startswith("alice-at-c-d-0y")
+
+
+def crowd(count: int) -> list[Account]:
+    return [Account(Ref("activitypub", f"https://c.d/users/a{n}"), f"a{n}@c.d") for n in range(count)]
+
+
+async def test_two_processes_that_mint_at_once_make_one_identity(tmp_path: Path) -> None:
+    async with two_processes(tmp_path) as hosts:
+        first, second = (Identities(host, Directory(host)) for host in hosts)
+        for account in crowd(20):
+            one, other = await asyncio.gather(first.mint(account, nobody), second.mint(account, nobody))
+            assert one == other
+        seen = await hosts[0].read(lambda tx: ours.every(tx, "", 100))
+        assert len(seen) == 20
+        assert {len(await hosts[1].read(lambda tx, did=did: ours.log(tx, did))) for did in seen} == {1}
+
+
+async def test_two_processes_that_mint_at_once_tell_a_directory_far_away_once(tmp_path: Path) -> None:
+    """Both hand in the same; who comes second is told that it is there, and believes the log alone."""
+    async with two_processes(tmp_path) as hosts:
+        far = Far(hosts[0])
+        hosts[1].http = far.http
+        first, second = (Identities(host, PLC) for host in hosts)
+        for process in (first, second):
+            with pytest.raises(Unreachable):
+                await process.mint(ALICE, nobody)
+        made = await stored(hosts[1])
+        assert made is not None
+        far.at(made.did)
+        one, other = await asyncio.gather(first.mint(ALICE, nobody), second.mint(ALICE, nobody))
+        assert one == other
+        assert one.ref.id == made.did
+        assert len(far.log) == 1
+        assert len(far.http.posted) == 4
 
 
 async def test_change_is_handed_in_and_done_once(host: FakeHost) -> None:
