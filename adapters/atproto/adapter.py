@@ -21,7 +21,7 @@ from adapters.atproto.identity import Resolver
 from adapters.atproto.intake import Intake
 from adapters.atproto.minting import Identities
 from adapters.atproto.naming import Names
-from adapters.atproto.pds import firehose, store
+from adapters.atproto.pds import firehose
 from adapters.atproto.pds.crawl import Crawlers
 from adapters.atproto.pds.subscription import Subscription
 from adapters.atproto.pds.tables import SPANS
@@ -98,14 +98,15 @@ class Atproto:
 
     async def start(self) -> None:
         """The pace as it is set now; and if the database was put back, what was said since is not said again."""
-        pace, restored, now = self._config.pace, await self._host.restored(), self._host.now()
+        pace, restored = self._config.pace, await self._host.restored()
 
         def unit(tx: Tx) -> None:
             firehose.set_pace(tx, (pace.second, pace.hour, pace.day))
-            if firehose.jump(tx, restored):
-                store.stand(tx, now)
+            firehose.jump(tx, restored)
 
         await self._host.write(unit)
+        while await self._host.write(self._hosting.stand):
+            pass
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:

@@ -6,7 +6,7 @@ from typing import Final
 from adapters.atproto import cbor, feeds, ids, ours
 from adapters.atproto.crypto import SigningKey
 from adapters.atproto.minting import Identities
-from adapters.atproto.pds import firehose, store
+from adapters.atproto.pds import firehose, reading, store
 from adapters.atproto.pds.store import NoRepo, Repos, Write
 from adapters.atproto.plc import State
 from adapters.atproto.writes import read_write
@@ -14,6 +14,8 @@ from bridged.api import Delivery, Ghost, Malformed, Rejected, Sent, Tx
 
 _TOLD: Final = 60.0
 """Seconds of waiting for its turn that are worth a word in the ledger."""
+_PAGE: Final = 200
+"""Repositories that say where they stand in one transaction."""
 
 
 class Hosting:
@@ -45,6 +47,19 @@ class Hosting:
             return Sent(note="it had no repository here")
         wait = (firehose.next_due(tx, now) or now) - now
         return Sent(note=f"relays are shown it after {wait:.0f} s at least: the pace" if wait > _TOLD else "")
+
+    def stand(self, tx: Tx) -> bool:
+        """After the database was put back some repositories say where they stand; whether there are more."""
+        stood = firehose.stood(tx)
+        if stood is None:
+            return False
+        found = list(reading.repositories(tx, stood, _PAGE))
+        for repo in found:
+            made = ours.identity(tx, repo.did)
+            assert made is not None, "who has a repository has an identity"
+            self._repos.renew(tx, repo, self._identities.signing_key(made.owner), self._now())
+        firehose.stand(tx, found[-1].id if found else None)
+        return bool(found)
 
     def changed(self, tx: Tx, did: str, state: State) -> None:
         """The directory has another handle or key for an identity of ours."""

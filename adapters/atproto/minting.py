@@ -11,25 +11,22 @@ takes: until then the old state holds, which is no reason to hold back posts.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
-import msgspec
-import orjson
-
 from adapters.atproto import handles, ours, plc
-from adapters.atproto.cid import Cid
 from adapters.atproto.constraints import refuse_unfit
 from adapters.atproto.crypto import SigningKey
 from adapters.atproto.directory import Directory
 from adapters.atproto.documents import document_of
+from adapters.atproto.far import FarDirectory
 from adapters.atproto.ids import account_ref
 from adapters.atproto.ours import Identity
 from adapters.atproto.plc import Operation, State
 from bridged.api import (
     Account,
-    EgressRefused,
     Ghost,
     Host,
     Malformed,
@@ -38,7 +35,6 @@ from bridged.api import (
     Retry,
     Tx,
     Unreachable,
-    retry_after,
 )
 
 CHANGED: Final = "atproto.plc"
@@ -46,8 +42,8 @@ CHANGED: Final = "atproto.plc"
 EVERY: Final = 60.0
 """Seconds after which what waits is tried again."""
 _RATE_AFTER: Final = 3600.0
-_JUDGED: Final = (400, 409)
-"""What a directory answers when it has looked at an operation and will not have it, or not so soon."""
+_COMPARED: Final = "plc"
+"""The cursor that keeps since which restore our identities have been compared with the directory."""
 _FAILURES: Final = 3
 """Failures in one round after which the directory is left alone for a while."""
 _SIGNING, _ROTATION = "atproto-signing", "atproto-rotation"
@@ -68,9 +64,12 @@ class Identities:
         web: bool = False,
         changed: Callable[[Tx, str, State], None] = lambda tx, did, state: None,
     ) -> None:
-        self._host, self._directory, self._operator, self._web = host, directory, operator, web
+        self._host, self._operator, self._web = host, operator, web
+        self._directory = directory if isinstance(directory, Directory) else FarDirectory(host, directory)
         self._changed = changed
         self._not_before: dict[str, float] = {}
+        self._compared = ""
+        """The last DID that was compared with the directory after the database was put back."""
 
     def signing_key(self, owner: Ref, generation: int = 0) -> SigningKey:
         """The key that signs what the ghost of `owner` says: `Ghost.keyed` and its generation."""
@@ -153,23 +152,39 @@ class Identities:
             if did in self._not_before:
                 continue
             try:
-                await self._hand_in(did)
+                await self._hand_in_or_give_up(did)
             except Retry as error:
                 self._host.log.warning("plc_later", did=did, why=error.why)
                 self._not_before[did] = now + (error.after or EVERY)
                 failures += 1
-            except Rejected as error:
-                # Somebody with a stronger key has it otherwise: that is for them to say.
-                self._host.log.error("plc_rejected", did=did, why=error.why)
-                await self._host.write(lambda tx, did=did: ours.give_up(tx, did))
             if failures >= _FAILURES:
                 return
+
+    async def compare_all(self) -> None:
+        """Once the database was put back: what the directory was told since that backup is known again.
+
+        Goes on where it was when the directory does not answer.
+        """
+        directory, restored = self._directory, await self._host.restored()
+        if isinstance(directory, Directory) or float(await self._host.cursor(_COMPARED) or 0) >= restored:
+            return
+        while found := await self._host.read(lambda tx: ours.every(tx, self._compared, ours.MAX_WAITING)):
+            for did in found:
+                try:
+                    await self._catch_up(directory, did)
+                except Retry as error:
+                    self._host.log.warning("plc_later", did=did, why=error.why)
+                    return
+                self._compared = did
+        await self._host.receive(cursor=(_COMPARED, str(restored)))
+        self._compared = ""
 
     async def _run(self) -> None:
         changed = asyncio.Event()
         self._host.on(CHANGED, lambda _: changed.set())
         while True:
             changed.clear()
+            await self.compare_all()
             await self.hand_in_all()
             try:
                 async with asyncio.timeout(EVERY):
@@ -225,14 +240,55 @@ class Identities:
         ours.append(tx, identity.did, last[0] + 1, operation)
         tx.signal(CHANGED)
 
+    async def _hand_in_or_give_up(self, did: str) -> None:
+        """Raises Retry."""
+        try:
+            await self._hand_in(did)
+        except Rejected as error:
+            if isinstance(self._directory, FarDirectory) and await self._catch_up(self._directory, did):
+                return
+            # somebody with a stronger key has it otherwise: that is for them to say
+            self._host.log.error("plc_rejected", did=did, why=error.why)
+            await self._host.write(lambda tx: ours.give_up(tx, did))
+
+    async def _catch_up(self, directory: FarDirectory, did: str) -> bool:
+        """As `_adopt`, with what the directory has. Raises Retry."""
+        log = await directory.log(did)
+        return bool(log) and await self._host.write(lambda tx: self._adopt(tx, did, log))
+
+    def _adopt(self, tx: Tx, did: str, log: Sequence[Operation]) -> bool:
+        """Whether the directory had operations that we know no more: of `log`, which we signed before the database was
+        put back. What the identity is to be by what we know is handed in after them.
+
+        What somebody else signed is theirs to say: it is taken over, and nothing handed in.
+        """
+        identity, mine = ours.identity(tx, did), ours.log(tx, did)
+        known = {operation.cid for operation in mine}
+        if identity is None or not mine or all(operation.cid in known for operation in log):
+            return False
+        ours.adopt(tx, did, log)
+        own, wanted, last = self._rotation_key(identity.owner).public, mine[-1].state, log[-1].state
+        if last is None or any(operation.cid not in known and not operation.signed_by(own) for operation in log):
+            return False
+        common = next((each.state for each in reversed(mine) if each in log), None)
+        if wanted is not None and common is not None and wanted.rotation_keys == common.rotation_keys:
+            # no change of these waits: a key that a person added since the backup stays
+            wanted = replace(wanted, rotation_keys=last.rotation_keys)
+        if wanted != last:
+            self._next(tx, identity, (len(log) - 1, log[-1]), wanted)
+        self._host.log.info("plc_caught_up", did=did, operations=len(log))
+        return True
+
     async def _hand_in(self, did: str) -> None:
         """All that waits of one identity, in order. Raises Retry, Rejected."""
         for number, operation in await self._host.read(lambda tx: ours.unsent(tx, did)):
             if isinstance(self._directory, Directory):
                 await self._enter(self._directory, did, number, operation)
             else:
-                await self._post(f"{self._directory.rstrip('/')}/{did}", operation)
+                log = await self._directory.add(did, operation)
                 await self._host.write(partial(self._sent, did=did, number=number, operation=operation))
+                if log and await self._host.write(partial(self._adopt, did=did, log=log)):
+                    return  # there was more, and what waits was written anew
 
     def _sent(self, tx: Tx, did: str, number: int, operation: Operation) -> None:
         ours.sent(tx, did, number)
@@ -250,31 +306,6 @@ class Identities:
             if bad.reason == "rate":
                 raise Retry(bad.reason, _RATE_AFTER) from None
             raise Rejected(bad.reason) from None
-
-    async def _post(self, url: str, operation: Operation) -> None:
-        body = orjson.dumps(dict(operation.fields))
-        try:
-            answer = await self._host.http.post(url, body, headers={"Content-Type": "application/json"})
-            if answer.status in _JUDGED and await self._has(url, operation.cid):
-                return  # it had come through before, and the answer been lost
-        except EgressRefused as refused:
-            raise Retry(refused.why) from None
-        if answer.status == 200:
-            return
-        said = f"status {answer.status}: {answer.body[:200].decode(errors='replace')}"
-        if answer.status in _JUDGED and b"within last" not in answer.body[:200]:
-            raise Rejected(said)
-        after = retry_after(answer.headers.get("retry-after", ""), self._host.now())
-        raise Retry(said, after or (_RATE_AFTER if answer.status in _JUDGED else None))
-
-    async def _has(self, url: str, cid: Cid) -> bool:
-        answer = await self._host.http.get(f"{url}/log/last")
-        if answer.status >= 500:
-            raise Retry(f"status {answer.status}")
-        try:
-            return answer.status == 200 and plc.read(msgspec.json.decode(answer.body)).cid == cid
-        except (Malformed, msgspec.MsgspecError, UnicodeError, RecursionError):
-            return False
 
     def _rotation_key(self, owner: Ref) -> SigningKey:
         return SigningKey(self._host.keys.derive(_ROTATION, owner))

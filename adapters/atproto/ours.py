@@ -1,5 +1,6 @@
 """Our own identities in the store, and their operations. Every function here works in a transaction."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -53,6 +54,25 @@ def last(tx: Tx, did: str) -> tuple[int, Operation] | None:
     newest = _of(did).order_by(operations.c.number.desc()).limit(1)
     row = tx.execute(newest).first()
     return _numbered(row) if row else None
+
+
+def every(tx: Tx, after: str, most: int) -> list[str]:
+    """DIDs of ours that have operations, by name, beginning after `after`."""
+    statement = sa.select(operations.c.did).where(operations.c.did > after).distinct().order_by(operations.c.did)
+    return list(tx.execute(statement.limit(most)).scalars())
+
+
+def log(tx: Tx, did: str) -> list[Operation]:
+    """All operations, sent or not, oldest first."""
+    return [_numbered(row)[1] for row in tx.execute(_of(did).order_by(operations.c.number)).all()]
+
+
+def adopt(tx: Tx, did: str, log: Sequence[Operation]) -> None:
+    """The directory has this: it takes the place of what was known, and of what waits."""
+    tx.execute(sa.delete(operations).where(operations.c.did == did))
+    for number, operation in enumerate(log):
+        append(tx, did, number, operation)
+        sent(tx, did, number)
 
 
 def unsent(tx: Tx, did: str) -> list[tuple[int, Operation]]:

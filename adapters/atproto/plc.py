@@ -14,7 +14,7 @@ from typing import Any, Final, cast
 
 from adapters.atproto import cbor
 from adapters.atproto.cid import Cid
-from adapters.atproto.crypto import SIGNATURE_SIZE, SigningKey, parse_did_key
+from adapters.atproto.crypto import SIGNATURE_SIZE, PublicKey, SigningKey, parse_did_key
 from adapters.atproto.syntax import parse_datetime
 from bridged.api import Malformed
 
@@ -96,6 +96,12 @@ class Operation:
     @property
     def cid(self) -> Cid:
         return Cid.of(self.encoded)
+
+    def signed_by(self, key: PublicKey) -> bool:
+        try:
+            return signer([key.did_key()], self) == 0
+        except Malformed:
+            return False
 
     @property
     def type(self) -> str:
@@ -218,6 +224,22 @@ def audit(did: str, entries: object) -> State | None:
     if said != undone:
         raise Malformed("nullified")
     return counting[-1].operation.state
+
+
+def chain(did: str, operations: object) -> list[Operation]:
+    """The operations of an identity that count, as `/log` gives them, parsed: each follows the one before.
+
+    Raises Malformed.
+    """
+    if not isinstance(operations, list) or not 0 < len(cast("list[Any]", operations)) <= MAX_LOG:
+        raise Malformed("log")
+    log: list[Entry] = []
+    for at, value in enumerate(cast("list[Any]", operations)):
+        operation = read(value)
+        if follow(did, log[-1:], operation, at):
+            raise Malformed("log")
+        log.append(Entry(operation, at))
+    return [entry.operation for entry in log]
 
 
 def _entry(did: str, value: object) -> Entry:

@@ -210,7 +210,10 @@ class Source(Protocol):
     config_type: ClassVar[type[BaseModel]]
     """A class method `at_home` may say what it is on one's own machine (`bridged init --domain localhost`)."""
     migrations: ClassVar[Path | None]
-    """Folder of Alembic migrations for this adapter's own tables, all named `<network>_…`."""
+    """Folder of Alembic migrations for this adapter's own tables, all named `<network>_…`.
+
+    New tables are empty: a restore fills them from a backup, which it would collide with.
+    """
 
     def __init__(self, config: Any, host: Host) -> None: ...
     async def start(self) -> None:

@@ -24,7 +24,8 @@ from pydantic import BaseModel
 
 from bridged.adapter import API_VERSION, LOCAL, Envelope, Http, Malformed, Outgoing, Part, Sink
 from bridged.model import Account, Act, Activity, Delete, Edit, Ghost, Post, React
-from bridged.store import acts, identity
+from bridged.store import acts, dump, identity
+from bridged.testing.fakehost import FakeHost
 from bridged.testing.frozen import frozen
 from bridged.testing.harness import Harness
 from bridged.testing.network import FakeNetwork
@@ -82,6 +83,17 @@ class Conformance:
         assert a.migrations is None or any((a.migrations / "versions").glob("*.py"))
         assert a.capabilities.acts <= ACTS
         assert self.native.ref.network == a.network
+
+    async def test_new_tables_are_empty(self) -> None:
+        """A restore fills them from a backup."""
+        host = FakeHost()
+        if self.adapter.migrations is not None:
+            host.migrate(self.adapter.migrations)
+
+        def empty(tx: Any) -> bool:
+            return dump.clear(tx, [self.adapter.network])
+
+        assert await host.write(empty), "its migrations make rows"
 
     async def test_decode_is_pure(self, stage: Stage) -> None:
         for envelope in self.samples():

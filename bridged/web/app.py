@@ -22,7 +22,8 @@ CORE = web.AppKey("core", Core)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-_ANY_PATH = re.compile(r"/\{[^:{}]+:\.[*+]\}")
+_ANY_PATH = re.compile(r"/\{\w+(?::\.[+*])?\}")
+"""The paths of routes that take whatever nobody else does."""
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
     "Referrer-Policy": "no-referrer",

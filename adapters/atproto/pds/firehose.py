@@ -121,18 +121,30 @@ def emit(tx: Tx, repo: int, kind: str, fields: dict[str, Any], at: float) -> int
 
 
 def set_pace(tx: Tx, most: Sequence[int]) -> None:
-    """How many events a second, an hour and a day are shown from now on."""
-    tx.execute(sa.update(sequence).where(_ONE).values({c.name: n for c, n in zip(_MOST, most, strict=True)}))
+    """How many events a second, an hour and a day are shown from now on. To be said before all else."""
+    pace = {c.name: n for c, n in zip(_MOST, most, strict=True)}
+    if not tx.execute(sa.update(sequence).where(_ONE).values(pace)).rowcount:
+        none = {"last": 0, "at": 0, "due": 0, "restored": 0.0, **{c.name: 0.0 for c in _FULL}}
+        tx.execute(sa.insert(sequence).values(id=1, **none, **pace))
 
 
 def jump(tx: Tx, restored: float) -> bool:
-    """Numbers leap over those given out since the backup that the database was put back from at that time; False when
-    they have done so already."""
-    row = tx.execute(sa.select(sequence).where(_ONE).with_for_update()).one()
+    """Numbers leap over those given out since the backup that the database was put back from at that time, and all
+    repositories have yet to say where they stand; False when that is known already."""
+    row = tx.execute(sa.select(sequence).where(_ONE)).one()
     if row.restored >= restored:
         return False
-    tx.execute(sa.update(sequence).where(_ONE).values(last=row.last + JUMP, restored=restored))
+    tx.execute(sa.update(sequence).where(_ONE).values(last=row.last + JUMP, restored=restored, stood=0))
     return True
+
+
+def stood(tx: Tx) -> int | None:
+    """The last repository (`atproto_repos.id`) that has said where it stands; None once all have."""
+    return tx.execute(sa.select(sequence.c.stood).where(_ONE)).scalar()
+
+
+def stand(tx: Tx, repo: int | None) -> None:
+    tx.execute(sa.update(sequence).where(_ONE).values(stood=repo))
 
 
 class Budget(NamedTuple):

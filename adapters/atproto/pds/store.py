@@ -28,7 +28,6 @@ MAX_OPS: Final = 200
 MAX_BLOCKS: Final = 2_000_000
 """Bytes that the blocks of one event may have."""
 MAX_RECORD: Final = 1_000_000
-_PAGE: Final = 500
 
 _REPO: Final = Prepared(sa.select(repos).where(repos.c.did == sa.bindparam("of")))
 _COMMITTED: Final = Prepared(
@@ -87,17 +86,6 @@ class Write:
 
 class NoRepo(Exception):
     """There is no such repository here, or it takes no writes."""
-
-
-def stand(tx: Tx, at: float) -> None:
-    """Says of every repository where it stands: after the database was put back, others know what we do not."""
-    after_id = 0
-    while found := tx.execute(sa.select(repos).where(repos.c.id > after_id).order_by(repos.c.id).limit(_PAGE)).all():
-        for repo in map(read_row, found):
-            _account(tx, repo, at)
-            if repo.status == "active":
-                sync(tx, repo, at)
-        after_id = found[-1].id
 
 
 def find(tx: Tx, did: str) -> Repo | None:
@@ -176,6 +164,18 @@ class Repos:
             raise Malformed("ops")
         blobs = {write.path: blobs_in(write.record) for write in writes if write.record is not None}
         return self._commit(tx, repo, key, ops, bodies, blobs, at)
+
+    def renew(self, tx: Tx, repo: Repo, key: SigningKey, at: float) -> None:
+        """Says where it stands, under a revision that nobody has seen: after the database was put back, others know
+        commits that we do not, and would take an old one for nothing new."""
+        if repo.status != "deleted":
+            made = commit.sign(key, repo.did, after(repo.rev, int(at * 1e6), 0), repo.root)
+            repo = replace(repo, rev=made.rev, head=made.block())
+            new = {"new_rev": made.rev, "new_root": bytes(repo.root), "new_head": repo.head}
+            tx.execute(_COMMITTED, {"repo": repo.id, **new})
+        _account(tx, repo, at)
+        if repo.status == "active":
+            sync(tx, repo, at)
 
     def held(self, tx: Tx, repo: Repo, path: str) -> Cid | None:
         found = tx.execute(_HELD, {"of": repo.id, "at": path}).scalar()

@@ -76,7 +76,8 @@ sequence: Final = sa.Table(
     *(sa.Column(f"most_{span}", sa.BigInteger, nullable=False) for span in SPANS),
     *(sa.Column(f"full_{span}", sa.Float(53), nullable=False) for span in SPANS),
     sa.Column("restored", sa.Float(53), nullable=False),
+    sa.Column("stood", sa.BigInteger),
 )
 """One row: the newest `seq` there ever was, whatever became of its event, when that happened and its turn was, in
 milliseconds; the pace, and how far it is used up (see `pace`); when the database was last put back, as far as was
-acted on."""
+acted on, and the last repository that has said since where it stands, while there are more."""

@@ -27,7 +27,7 @@ from .model import Verdict, judge
 BIRTH = ("secret.written", "secret.placed", "store.migrating", "store.migrated", "key.made", "key.kept")
 """Passed when a bridge is started for the first time."""
 ELSEWHERE = ("blob.placed", "blob.kept")
-"""Passed where a network has to own its files, as none of this town has: `test_media.py` dies there."""
+"""Passed where a network has to own its files, as none of this town has: `test_crash_repos.py` dies there."""
 LATER = tuple(name for name in SEAMS if name not in BIRTH + ELSEWHERE)
 EVERY_ACT = frozenset(
     {"inbox.storing", "inbox.received", "bridge.prepared", "bridge.deciding", "bridge.committed", "outbox.claimed"}

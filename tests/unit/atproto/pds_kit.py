@@ -1,6 +1,7 @@
 """A store with the tables of this adapter, and what a reader of the firehose makes of it."""
 
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ import libipld
 
 from adapters.atproto import cbor
 from adapters.atproto.cid import Cid
-from adapters.atproto.crypto import SigningKey
+from adapters.atproto.crypto import PublicKey, SigningKey
+from adapters.atproto.pds import firehose
 from adapters.atproto.pds.firehose import Event
 from adapters.atproto.repo import car, commit, proof
 from adapters.atproto.repo.proof import Op
@@ -34,9 +36,12 @@ def post(text: str) -> dict[str, Any]:
     return {"$type": POST, "text": text, "createdAt": "2023-11-14T22:13:20.000Z"}
 
 
-def opened(folder: Path, kind: str = "sqlite") -> AbstractAsyncContextManager[Store]:
-    """A store with this adapter's tables, on "sqlite" or "postgresql"."""
-    return stores.opened(kind, folder, MIGRATIONS, "atproto_version")
+@asynccontextmanager
+async def opened(folder: Path, kind: str = "sqlite") -> AsyncIterator[Store]:
+    """A store with this adapter's tables, on "sqlite" or "postgresql", and a pace that keeps nothing waiting."""
+    async with stores.opened(kind, folder, MIGRATIONS, "atproto_version") as store:
+        await store.write(lambda tx: firehose.set_pace(tx, (1_000_000,) * 3))
+        yield store
 
 
 def unpacked(event: Event) -> tuple[str, dict[str, Any]]:
@@ -48,9 +53,17 @@ def unpacked(event: Event) -> tuple[str, dict[str, Any]]:
 
 
 class Reader:
-    """Follows the firehose as a relay does: verifies all it is told, and keeps what each repository holds."""
+    """Follows the firehose as a relay does: verifies all it is told, and keeps what each repository holds.
 
-    def __init__(self) -> None:
+    `keys` gives the key of a DID; `changed` is called with each change of a record, in order.
+    """
+
+    def __init__(
+        self,
+        keys: Callable[[str], PublicKey] = lambda did: key(did).public,
+        changed: Callable[[str, Op], None] = lambda did, op: None,
+    ) -> None:
+        self.keys, self.changed = keys, changed
         self.seq = 0
         self.repos: dict[str, dict[str, Cid]] = {}
         self.heads: dict[str, tuple[str, Cid]] = {}
@@ -70,10 +83,20 @@ class Reader:
             case "#identity":
                 self.handles[body["did"]] = body["handle"]
             case "#sync":
-                root, blocks = car.read(body["blocks"], 10_000)
-                assert commit.read(blocks[root]).rev == body["rev"]
+                self._sync(body)
             case _:
                 raise AssertionError(kind)
+
+    def _sync(self, body: dict[str, Any]) -> None:
+        """Where the repository stands from now on; what it holds is for others to find out."""
+        who = body["did"]
+        root, blocks = car.read(body["blocks"], 10_000)
+        made = commit.read(blocks[root])
+        assert (made.did, made.rev, list(blocks)) == (who, body["rev"], [root])
+        assert made.signed_by(self.keys(who))
+        before = self.heads.get(who)
+        assert before is None or before[0] < made.rev or before == (made.rev, made.data)
+        self.heads[who] = (made.rev, made.data)
 
     def _commit(self, body: dict[str, Any]) -> None:
         who = body["repo"]
@@ -81,7 +104,7 @@ class Reader:
         assert root == body["commit"]
         made = commit.read(blocks[root])
         assert (made.did, made.rev, made.prev) == (who, body["rev"], None)
-        assert made.signed_by(key(who).public)
+        assert made.signed_by(self.keys(who))
         ops = [Op(op["path"], op["cid"], op.get("prev")) for op in body["ops"]]
         assert [op.action for op in ops] == [op["action"] for op in body["ops"]]
         if who in self.heads:
@@ -99,4 +122,5 @@ class Reader:
             if op.cid is not None:
                 records[op.path] = op.cid
                 self.bodies[op.cid] = blocks[op.cid]
+            self.changed(who, op)
         self.heads[who] = (made.rev, made.data)

@@ -7,13 +7,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from adapters.atproto import cbor, feeds, ids, ours, writes
+from adapters.atproto import cbor, feeds, hosting, ids, ours, writes
 from adapters.atproto.adapter import Atproto
 from adapters.atproto.config import AtprotoConfig
 from adapters.atproto.crypto import SigningKey
 from adapters.atproto.feeds import BOT
 from adapters.atproto.pds import firehose, reading, store
 from adapters.atproto.pds.firehose import Event
+from adapters.atproto.repo import car, commit
 from bridged.api import LOCAL, Account, Activity, Copy, Delivery, Ghost, Part, Profile, Ref, Rejected, Sent, View
 from bridged.testing.fakehost import FakeHost
 from tests.unit.atproto.pds_kit import unpacked
@@ -205,14 +206,39 @@ async def test_profile_is_said_anew_when_only_the_handle_or_the_key_changed(plac
     assert writes.read_write(keyed.body).key == key
 
 
-async def test_restored_database_counts_on_and_says_where_all_stand(place: Place) -> None:
-    await place.apply(place.ghost, profile(place.ghost))
-    last = (await place.events())[-1][1]["seq"]
+async def test_restored_database_counts_on_and_says_where_all_stand(place: Place, monkeypatch: Any) -> None:
+    """Under revisions that nobody has seen: what was told after the backup had later ones than the backup has."""
+    monkeypatch.setattr(hosting, "_PAGE", 1)
+    for ghost in (place.bot, place.ghost):
+        await place.apply(ghost, profile(ghost))
+    before = await place.events()
+    last, revs = before[-1][1]["seq"], {body["repo"]: body["rev"] for kind, body in before if kind == "#commit"}
     place.host.restored_at = place.host.now()
     await place.adapter.start()
     await place.adapter.start()
     told = (await place.events())[last:]
-    assert [(kind, body["seq"] > last + firehose.JUMP) for kind, body in told] == [("#account", True), ("#sync", True)]
+    assert [(kind, body["did"]) for kind, body in told] == [
+        (kind, ghost.ref.id) for ghost in (place.bot, place.ghost) for kind in ("#account", "#sync")
+    ]
+    assert all(body["seq"] > last + firehose.JUMP for _, body in told)
+    stands = {body["did"]: body for kind, body in told if kind == "#sync"}
+    assert all(body["rev"] > revs[did] for did, body in stands.items())
+    await place.apply(place.ghost, post(place, "3jzfcijpj2z2a"))
+    kind, body = (await place.events())[-1]
+    root, blocks = car.read(stands[place.ghost.ref.id]["blocks"], 10_000)
+    made = commit.read(blocks[root])
+    assert (kind, body["since"], body["prevData"]) == ("#commit", made.rev, made.data)
+    assert made.signed_by(place.adapter._hosting._key(place.ghost).public)  # pyright: ignore[reportPrivateUsage]
+
+
+async def test_restored_database_says_of_who_left_no_more_than_that(place: Place) -> None:
+    await place.apply(place.ghost, profile(place.ghost), writes.farewell(OWNER, place.at(ids.PROFILE, "self"), 0))
+    last = (await place.events())[-1][1]["seq"]
+    place.host.restored_at = place.host.now()
+    await place.adapter.start()
+    assert [(kind, body["status"]) for kind, body in await place.events() if body["seq"] > last] == [
+        ("#account", "deleted")
+    ]
 
 
 def _delete(rkey: str) -> bytes:

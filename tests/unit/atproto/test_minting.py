@@ -1,12 +1,14 @@
 """Identities of our ghosts: minted, changed and ended."""
 
+import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
-from adapters.atproto import minting, ours, plc
+from adapters.atproto import ours, plc
 from adapters.atproto.crypto import SigningKey
 from adapters.atproto.directory import Directory
 from adapters.atproto.identity import Resolver
@@ -15,8 +17,8 @@ from adapters.atproto.plc import Entry, Operation, State
 from bridged.api import Account, EgressFailed, EgressRefused, Ghost, Malformed, Ref, Response, Unreachable
 from bridged.testing.fakehost import FakeHost
 from bridged.testing.world import ScriptedHttp
+from tests.unit.atproto.stored_host import host_on, two_processes
 
-MIGRATIONS = Path(minting.__file__).parent / "migrations"
 PLC = "https://plc.test"
 OPERATOR, OWN = (SigningKey(bytes([n]) * 32).public.did_key() for n in (1, 2))
 OWNER = Ref("activitypub", "https://c.d/users/alice")
@@ -24,11 +26,10 @@ ALICE = Account(OWNER, "alice@c.d")
 HANDLE = "alice-at-c-d.bridge.test"
 
 
-@pytest.fixture
-def host() -> FakeHost:
-    host = FakeHost()
-    host.migrate(MIGRATIONS)
-    return host
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def host(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[FakeHost]:
+    async with host_on(request.param, tmp_path) as host:
+        yield host
 
 
 class Far:
@@ -47,6 +48,7 @@ class Far:
     def at(self, did: str) -> None:
         self.did = did
         self.http.pages[f"{PLC}/{did}"] = self.post
+        self.http.pages[f"{PLC}/{did}/log"] = Response(404, PLC, {}, b"{}")
 
     def post(self, body: bytes, _: Any) -> Response:
         instead, self.instead = self.instead, None
@@ -57,8 +59,8 @@ class Far:
             except Malformed as bad:
                 return Response(400, PLC, {}, bad.reason.encode())
             self.log.append(Entry(operation, len(self.log)))
-            last = orjson.dumps(dict(operation.fields))
-            self.http.pages[f"{PLC}/{self.did}/log/last"] = Response(200, PLC, {}, last)
+            log = orjson.dumps([dict(entry.operation.fields) for entry in self.log])
+            self.http.pages[f"{PLC}/{self.did}/log"] = Response(200, PLC, {}, log)
         if isinstance(instead, Exception):
             raise instead
         return instead or Response(200, PLC, {}, b"OK")
@@ -210,6 +212,40 @@ async def test_mint_makes_a_genesis_anew_while_nobody_has_it(host: FakeHost) -> 
     assert after.handle.startswith("alice-at-c-d-0y")
 
 
+def crowd(count: int) -> list[Account]:
+    return [Account(Ref("activitypub", f"https://c.d/users/a{n}"), f"a{n}@c.d") for n in range(count)]
+
+
+async def test_two_processes_that_mint_at_once_make_one_identity(tmp_path: Path) -> None:
+    async with two_processes(tmp_path) as hosts:
+        first, second = (Identities(host, Directory(host)) for host in hosts)
+        for account in crowd(20):
+            one, other = await asyncio.gather(first.mint(account, nobody), second.mint(account, nobody))
+            assert one == other
+        seen = await hosts[0].read(lambda tx: ours.every(tx, "", 100))
+        assert len(seen) == 20
+        assert {len(await hosts[1].read(lambda tx, did=did: ours.log(tx, did))) for did in seen} == {1}
+
+
+async def test_two_processes_that_mint_at_once_tell_a_directory_far_away_once(tmp_path: Path) -> None:
+    """Both hand in the same; who comes second is told that it is there, and believes the log alone."""
+    async with two_processes(tmp_path) as hosts:
+        far = Far(hosts[0])
+        hosts[1].http = far.http
+        first, second = (Identities(host, PLC) for host in hosts)
+        for process in (first, second):
+            with pytest.raises(Unreachable):
+                await process.mint(ALICE, nobody)
+        made = await stored(hosts[1])
+        assert made is not None
+        far.at(made.did)
+        one, other = await asyncio.gather(first.mint(ALICE, nobody), second.mint(ALICE, nobody))
+        assert one == other
+        assert one.ref.id == made.did
+        assert len(far.log) == 1
+        assert len(far.http.posted) == 4
+
+
 async def test_change_is_handed_in_and_done_once(host: FakeHost) -> None:
     identities, far, ghost = await far_minted(host)
     did = ghost.ref.id
@@ -263,6 +299,89 @@ async def test_change_that_is_refused_is_given_up(host: FakeHost) -> None:
     await identities.hand_in_all()
     assert await host.read(ours.waiting) == []
     assert await host.write(lambda tx: identities.change(tx, ghost.ref.id, handle="b.bridge.test"))
+
+
+async def forgets(host: FakeHost, far: Far, did: str) -> None:
+    """The database is put back to when the identity had been made; the directory keeps all."""
+    host.restored_at = host.at
+    await host.write(lambda tx: ours.adopt(tx, did, [far.log[0].operation]))
+
+
+async def test_change_after_a_restore_goes_on_from_what_the_directory_has(host: FakeHost) -> None:
+    identities, far, ghost = await far_minted(host)
+    await host.write(lambda tx: identities.change(tx, ghost.ref.id, handle="b.bridge.test", own=OWN))
+    await identities.hand_in_all()
+    await forgets(host, far, ghost.ref.id)
+    await host.write(lambda tx: identities.change(tx, ghost.ref.id, handle="c.bridge.test"))
+    await identities.hand_in_all()  # refused; what was missed is read
+    await identities.hand_in_all()
+    assert len(far.log) == 3
+    assert far.state is not None
+    assert (far.state.handle, far.state.rotation_keys[0]) == ("c.bridge.test", OWN)
+    assert await host.read(ours.waiting) == []
+
+
+async def test_identities_are_compared_once_after_a_restore(host: FakeHost) -> None:
+    """Nothing is to be changed as far as the database knows, and the directory is told so."""
+    identities, far, ghost = await far_minted(host)
+    await identities.compare_all()
+    assert far.http.asked == []
+    await host.write(lambda tx: identities.change(tx, ghost.ref.id, handle="b.bridge.test"))
+    await identities.hand_in_all()
+    await forgets(host, far, ghost.ref.id)
+    log = far.http.pages[f"{PLC}/{ghost.ref.id}/log"]
+    far.http.pages[f"{PLC}/{ghost.ref.id}/log"] = EgressFailed("connect")
+    await identities.compare_all()
+    assert await host.read(ours.waiting) == []
+    far.http.pages[f"{PLC}/{ghost.ref.id}/log"] = log
+    await identities.compare_all()
+    await identities.hand_in_all()
+    assert [entry.operation.state.handle for entry in far.log if entry.operation.state] == [
+        HANDLE,
+        "b.bridge.test",
+        HANDLE,
+    ]
+    asked = len(far.http.asked)
+    await identities.compare_all()
+    assert len(far.http.asked) == asked
+
+
+async def test_mint_of_who_was_made_after_the_backup_gives_the_same_did(host: FakeHost) -> None:
+    identities, far, ghost = await far_minted(host)
+    await host.write(lambda tx: identities.change(tx, ghost.ref.id, handle="b.bridge.test"))
+    await identities.hand_in_all()
+    await host.write(lambda tx: ours.drop(tx, ghost.ref.id))
+    assert await identities.mint(ALICE, nobody) == ghost
+    await identities.hand_in_all()
+    assert len(far.log) == 3
+    assert far.state is not None
+    assert far.state.handle == ghost.handle
+
+
+async def test_what_a_stronger_key_said_after_the_backup_stands(host: FakeHost) -> None:
+    identities, far, ghost = await far_minted(host)
+    state = far.state
+    assert state is not None
+    theirs = plc.sign(state.changed(handle="free.example"), far.log[-1].operation.cid, SigningKey(bytes([1]) * 32))
+    far.post(orjson.dumps(dict(theirs.fields)), {})
+    await forgets(host, far, ghost.ref.id)
+    await identities.compare_all()
+    await identities.hand_in_all()
+    assert len(far.log) == 2
+    assert await host.read(lambda tx: ours.last(tx, ghost.ref.id)) == (1, theirs)
+
+
+async def test_log_that_does_not_follow_is_not_taken_over(host: FakeHost) -> None:
+    identities, far, ghost = await far_minted(host)
+    before = await host.read(lambda tx: ours.log(tx, ghost.ref.id))
+    state = far.state
+    assert state is not None
+    stranger = plc.sign(state.changed(handle="evil.example"), far.log[-1].operation.cid, SigningKey(bytes([9]) * 32))
+    log = [dict(before[0].fields), dict(stranger.fields)]
+    far.http.pages[f"{PLC}/{ghost.ref.id}/log"] = Response(200, PLC, {}, orjson.dumps(log))
+    host.restored_at = host.at
+    await identities.compare_all()
+    assert await host.read(lambda tx: ours.log(tx, ghost.ref.id)) == before
 
 
 async def test_change_embedded_waits_for_the_hour_to_pass(host: FakeHost) -> None:

@@ -414,3 +414,13 @@ async def test_parameter_names_do_not_hide_a_clash(open_stand: Open) -> None:
         webapp.build(stand.core, lambda: True)
     beta.routes = lambda: [web.get("/users/{who}/y", _breaks), web.post("/users/{who}/x{m:[0-9]{2}}", _breaks)]
     assert webapp.build(stand.core, lambda: True)
+
+
+async def test_route_for_any_path_leaves_what_another_adapter_names(open_stand: Open) -> None:
+    """Whole, in part, or only how it begins; whoever of them is asked first."""
+    stand = await open_stand(extra=[web.get("/{text:.+}", _breaks)])
+    beta: Any = stand.core.adapters["beta"]
+    mine = ["/named", "/{did:did:plc:[^/]+}", "/{did:did:plc:[^/]+}/log"]
+    beta.routes = lambda: [web.get(path, _breaks) for path in mine]
+    paths = [resource.canonical for resource in webapp.build(stand.core, lambda: True).router.resources()]
+    assert paths.index("/{text}") > max(paths.index(path) for path in ("/named", "/{did}", "/{did}/log"))

@@ -64,7 +64,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_atproto_events_repo", "atproto_events", ["repo", "seq"])
     op.create_index("ix_atproto_events_due", "atproto_events", ["due"])
-    counter = op.create_table(
+    op.create_table(
         "atproto_sequence",
         sa.Column("id", sa.Integer(), primary_key=True, autoincrement=False),
         sa.Column("last", sa.BigInteger(), nullable=False),
@@ -73,10 +73,8 @@ def upgrade() -> None:
         *(sa.Column(f"most_{span}", sa.BigInteger(), nullable=False) for span in SPANS),
         *(sa.Column(f"full_{span}", sa.Float(53), nullable=False) for span in SPANS),
         sa.Column("restored", sa.Float(53), nullable=False),
+        sa.Column("stood", sa.BigInteger(), nullable=True),
     )
-    most = dict.fromkeys((f"most_{span}" for span in SPANS), 1_000_000)
-    full = dict.fromkeys((f"full_{span}" for span in SPANS), 0.0)
-    op.bulk_insert(counter, [{"id": 1, "last": 0, "at": 0, "due": 0, **most, **full, "restored": 0.0}])
 
 
 def downgrade() -> None:
