@@ -121,12 +121,14 @@ async def _outermost(request: web.Request, handler: Handler) -> web.StreamRespon
 def server_log(core: Core) -> logging.Logger:
     """Where aiohttp reports what went wrong below the handlers.
 
-    Requests that are no HTTP are counted and not reported: a line each, with a traceback, would be a stranger's to fill
-    the disk with.
+    Requests that are no HTTP are counted and not reported, nor are clients that hang up: a line each, with a traceback,
+    would be a stranger's to fill the disk with.
     """
 
     def ours(record: logging.LogRecord) -> bool:
         failed = record.exc_info[1] if record.exc_info else None
+        if isinstance(failed, ConnectionError):
+            return False
         if not isinstance(failed, HttpProcessingError | RequestPayloadError):
             return True
         core.metrics.refused.labels("web", "bad_http").inc()

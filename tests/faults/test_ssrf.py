@@ -5,7 +5,8 @@ ones. Each way in is also tried with an honest address, which must be asked: els
 
 The ways in are all callers of `host.http` (grep for it): documents of actors, posts, collections and WebFinger
 (activitypub/client.py), deliveries (activitypub/delivery.py), relays (nostr/pool.py), what they say of themselves
-(nostr/nip11.py), NIP-05 names (nostr/nip05.py) and wallets (nostr/intake.py). Pictures and films are never fetched.
+(nostr/nip11.py), NIP-05 names (nostr/nip05.py) and wallets (nostr/intake.py). Pictures and films are linked to, where
+no network has to own them; where one has, and in all that the AT Protocol asks for: test_ssrf_at.py.
 """
 
 import asyncio
@@ -240,7 +241,9 @@ async def test_no_address_inside_is_reached(world: World, way: Way) -> None:
     await way.go(world, ["far.example"])
     for part in way.asks:
         await eventually(lambda p=part: [got for got in world.far.got if p in got.path])
-    assert not [got for got in world.far.got if "picture" in got.path], "media are linked to, not fetched"
+    assert not [got for got in world.far.got if "picture" in got.path], (
+        "media are linked to, where no network has to own them"
+    )
     await world.still_good()
 
 

@@ -127,7 +127,12 @@ class Subscription:
             for task in (listening, sending):
                 task.cancel()
             await asyncio.gather(listening, sending, return_exceptions=True)
-            await _leave(socket)
+            try:
+                await _leave(socket)
+            finally:
+                # who never reads our goodbye would keep the connection for as long as they like
+                if request.transport is not None:
+                    asyncio.get_running_loop().call_later(_GOODBYE, request.transport.abort)
         return socket
 
     async def _send_all(self, socket: web.WebSocketResponse, cursor: str) -> None:
@@ -143,9 +148,11 @@ class Subscription:
                     await asyncio.shield(ahead)
         except TimeoutError:
             self._host.dropped("firehose_slow_reader")
-            # it may yet read so much, where only its own queue is full
+            # it may yet read so much, where only its own queue is full; nobody waits for that
             with contextlib.suppress(TimeoutError, ConnectionError, RuntimeError):
-                await self._send(socket, firehose.error_frame("ConsumerTooSlow", "You have not kept up"))
+                error = firehose.error_frame("ConsumerTooSlow", "You have not kept up")
+                async with asyncio.timeout(_GOODBYE):
+                    await socket.send_frame(error, WSMsgType.BINARY)
         except (ConnectionError, RuntimeError):  # aiohttp's words for a connection that has gone
             return
 
@@ -199,6 +206,13 @@ async def _listen(socket: web.WebSocketResponse) -> None:
 
 
 async def _leave(socket: web.WebSocketResponse) -> None:
-    with contextlib.suppress(TimeoutError, ConnectionError, RuntimeError):
+    try:
         async with asyncio.timeout(_GOODBYE):
             await socket.close(code=WSCloseCode.GOING_AWAY)
+    except (TimeoutError, ConnectionError, RuntimeError):
+        return
+    except asyncio.CancelledError:
+        # once a wait for room to write was ended, aiohttp says so to whoever waits next
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise

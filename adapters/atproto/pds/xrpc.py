@@ -1,7 +1,8 @@
 """The PDS over HTTP: `com.atproto.repo`, `com.atproto.sync` and `describeServer`, all of it to be read by anybody."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final
 
@@ -24,8 +25,13 @@ Describe = Callable[[str], Awaitable[tuple[str, dict[str, Any]] | None]]
 
 MAX_BLOCKS: Final = 200
 """Blocks that one may ask for at once."""
-_EXPORTS: Final = 2
-"""Whole repositories read at a time: each is held in memory while it is sent."""
+_EXPORTS: Final = 4
+"""Whole repositories sent at a time, to one client one: each is held in memory meanwhile."""
+_WAITING: Final = 100
+"""Requests of one client for repositories at one time."""
+_EXPORT_SECONDS: Final = 10.0
+_SLOWEST: Final = 1 << 17
+"""How long sending one may take, and the bytes a second that its reader has to take in beyond that."""
 _CORS: Final = {"Access-Control-Allow-Origin": "*"}
 _FILE: Final = {**_CORS, "X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'; sandbox"}
 _CAR: Final = "application/vnd.ipld.car"
@@ -53,6 +59,8 @@ class Xrpc:
     def __init__(self, host: Host, did_of: Callable[[str], Awaitable[str | None]], describe: Describe) -> None:
         self._host, self._did_of, self._describe = host, did_of, describe
         self._exports = asyncio.Semaphore(_EXPORTS)
+        self._clients: dict[str, tuple[asyncio.Semaphore, int]] = {}
+        """Of each client that asks for repositories: its turns, and how many of its requests there are."""
 
     def routes(self) -> Iterable[web.RouteDef]:
         answers: dict[str, Handler] = {
@@ -121,14 +129,35 @@ class Xrpc:
         if since and not is_tid(since):
             raise Failed("InvalidRequest", "since is a revision")
         repo = await self._repo(request, "did")
-        async with self._exports:
+        async with self._turn(request.remote or ""), self._exports:
             pieces = await self._host.read(lambda tx: _still(tx, repo, since))
             response = web.StreamResponse(headers={**_CORS, "Content-Type": _CAR})
-            await response.prepare(request)
-            for start in range(0, len(pieces), 256):
-                await response.write(b"".join(pieces[start : start + 256]))
-            await response.write_eof()
+            try:
+                async with asyncio.timeout(_EXPORT_SECONDS + sum(map(len, pieces)) / _SLOWEST):
+                    await response.prepare(request)
+                    for start in range(0, len(pieces), 256):
+                        await response.write(b"".join(pieces[start : start + 256]))
+                    await response.write_eof()
+            except TimeoutError:
+                self._host.dropped("export_slow_reader")
+                if request.transport is not None:
+                    request.transport.abort()
         return response
+
+    @asynccontextmanager
+    async def _turn(self, client: str) -> AsyncGenerator[None]:
+        """One after the other for each client: who does not read what it asked for holds up nobody else."""
+        room, waiting = self._clients.get(client) or (asyncio.Semaphore(1), 0)
+        if waiting >= _WAITING:
+            raise Failed("NotAvailable", "Too many at once", 503)
+        self._clients[client] = room, waiting + 1
+        try:
+            async with room:
+                yield
+        finally:
+            room, waiting = self._clients.pop(client)
+            if waiting > 1:
+                self._clients[client] = room, waiting - 1
 
     async def _sync_record(self, request: web.Request) -> web.Response:
         path, did = _path(request), (await self._repo(request, "did")).did

@@ -18,7 +18,7 @@ from typing import Any
 from . import eventually
 from .canary import Canary
 from .daemon import Daemon
-from .fediverse import Actor
+from .fediverse import Actor, Script
 from .internet import EVIL, FAR, GOOD, Authority, Names, Site, canary_everywhere, inside
 from .nostr import Relay, npub, said
 
@@ -86,9 +86,13 @@ class World:
 
 @contextlib.asynccontextmanager
 async def abroad(
-    folder: Path, names: Mapping[str, Sequence[str]] | None = None, config: Mapping[str, Any] | None = None
+    folder: Path,
+    names: Mapping[str, Sequence[str]] | None = None,
+    config: Mapping[str, Any] | None = None,
+    script: Script | None = None,
 ) -> AsyncIterator[World]:
-    """`names` are more names than those of the three hosts, `config` is laid over that of the bridge."""
+    """`names` are more names than those of the three hosts, `config` is laid over that of the bridge, and `script` is
+    good.example's from the first on."""
     authority = Authority(folder)
     mine = {
         "egress": {"allow": [], "ports": [80, 443, 8080]},
@@ -99,12 +103,14 @@ async def abroad(
         Names() as dns,
         canary_everywhere() as bird,
         Site(authority, "good.example", GOOD) as good,
-        Site(authority, "far.example", FAR) as far,
+        Site(authority, "far.example", FAR, "far.test", "afar.test") as far,
         Site(authority, "evil.example", EVIL, "mixed.example") as evil,
         Relay(RELAY, 8080) as relay,
     ):
         dns.answers |= {name: [list(found)] for name, found in (names or {}).items()}
-        dns.answers |= {"good.example": [[GOOD]], "far.example": [[FAR]], "evil.example": [[EVIL]]}
+        dns.answers |= {"good.example": [[GOOD]], "evil.example": [[EVIL]]}
+        dns.answers |= {name: [[FAR]] for name in ("far.example", "far.test", "afar.test")}
+        good.script = script or good.script
         daemon = Daemon(folder, config=mine, env=authority.env)
         await daemon.start(prefix=inside(folder))
         made = World(daemon, dns, bird, good, far, evil, relay, good.actor("alice"))

@@ -19,7 +19,7 @@ from . import eventually
 from .clock import Clock
 from .daemon import Daemon, database
 from .fediverse import Actor, Got, Peer
-from .sky import Person, Sky
+from .sky import Person, Sky, did_of
 
 HANDLES = "bridge.test"
 numbers = count()
@@ -136,12 +136,16 @@ async def heaven(
     folder: Path,
     config: Mapping[str, Any] | None = None,
     kind: str = "sqlite",
+    *,
+    moderated: bool = False,
     **at: Any,
 ) -> AsyncIterator[Heaven]:
-    """`at` is laid over the sky's own `adapters.atproto`."""
+    """`at` is laid over the sky's own `adapters.atproto`. `moderated`: reports go to the sky."""
     clock = Clock(folder)
     async with database(kind) as store, Peer() as peer, Sky() as sky:
         adapters = {"activitypub": {}, "atproto": {**sky.config, **at}}
+        if moderated:
+            adapters["atproto"]["moderation"] = {"url": sky.base, "did": did_of("moderation")}
         usual = {"handle_domain": HANDLES, "consent": {"atproto": "opt-in"}, "answers": {"atproto": "bridge"}}
         daemon = Daemon(folder, store, {**usual, **(config or {})}, clock.env)
         daemon.config["adapters"] = adapters

@@ -178,8 +178,9 @@ class RawClient:
         parts = urlsplit(self._url)
         self._reader, self._writer = await asyncio.open_connection(parts.hostname, parts.port, limit=1 << 16)
         key = base64.b64encode(os.urandom(16)).decode()
+        path = f"{parts.path}?{parts.query}" if parts.query else parts.path
         self._writer.write(
-            f"GET {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"GET {path} HTTP/1.1\r\nHost: {parts.netloc}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n{self._headers}\r\n".encode()
         )
         async with asyncio.timeout(10):

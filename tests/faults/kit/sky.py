@@ -96,9 +96,9 @@ class Hose:
         self.sockets: list[ServerConnection] = []
 
     @contextlib.asynccontextmanager
-    async def open(self) -> AsyncIterator["Hose"]:
-        async with serve(self._serve, "127.0.0.1", 0, compression=None, max_size=None, close_timeout=0.2) as server:
-            self.url = f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}"
+    async def open(self, address: str = "127.0.0.1", port: int = 0) -> AsyncIterator["Hose"]:
+        async with serve(self._serve, address, port, compression=None, max_size=None, close_timeout=0.2) as server:
+            self.url = f"ws://{address}:{next(iter(server.sockets)).getsockname()[1]}"
             yield self
 
     async def _serve(self, socket: ServerConnection) -> None:
@@ -118,7 +118,7 @@ class Hose:
             finally:
                 self.sockets.remove(socket)
 
-    async def write(self, frame: bytes) -> None:
+    async def write(self, frame: bytes | str) -> None:
         """To all who read, and not kept."""
         for socket in list(self.sockets):
             with contextlib.suppress(ConnectionClosed, OSError):
