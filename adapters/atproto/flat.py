@@ -4,8 +4,11 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import replace
 from itertools import groupby
+from typing import Final
 
 from bridged.api import Piece, Section, Span, Text, blocks, pieces, trim
+
+_ATOMS: Final = frozenset(("mention", "link", "tag", "emoji"))
 
 
 def flat(text: Text) -> Text:
@@ -13,7 +16,18 @@ def flat(text: Text) -> Text:
 
     The spans left are atoms, and code, which tells where not to cut.
     """
+    if _is_flat(text):
+        return trim(text)
     return trim(_sections(text, blocks(text)))
+
+
+def _is_flat(text: Text) -> bool:
+    end = 0
+    for span in text.spans:
+        if span.kind not in _ATOMS or span.start < end:
+            return False
+        end = span.end
+    return True
 
 
 def joined(texts: Iterable[Text], between: str) -> Text:
