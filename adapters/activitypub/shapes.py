@@ -57,7 +57,7 @@ def many(value: Any) -> list[Any]:
 
 def objects(value: Any) -> Iterator[Object]:
     """Those members of a property that are objects."""
-    for item in many(value):
+    for item in () if value is None else many(value):
         if isinstance(item, dict):
             yield cast(Object, item)
 
@@ -70,6 +70,8 @@ def embedded(value: Any) -> Object | None:
 
 def text(value: Any) -> str:
     """The first member of a property that is a string."""
+    if value is None or isinstance(value, str):  # as most are
+        return value or ""
     return next((item for item in many(value) if isinstance(item, str)), "")
 
 
@@ -126,6 +128,8 @@ def is_activity(source: Object) -> bool:
 
 def ident(value: Any) -> str:
     """The id a property's first member names: an IRI, an object's `id`, or a Link's `href`; else ""."""
+    if isinstance(value, str | dict):
+        return _ident(value)
     items = many(value)
     return _ident(items[0]) if items else ""
 
@@ -140,7 +144,9 @@ def _ident(item: Any) -> str:
         fields = cast(Object, item)
         named = fields.get("id")
         item = named if isinstance(named, str) else fields.get("href")
-    return item if isinstance(item, str) and item.isprintable() and 0 < len(item.encode()) <= MAX_ID else ""
+    if not isinstance(item, str) or not item.isprintable():
+        return ""
+    return item if 0 < (len(item) if item.isascii() else len(item.encode())) <= MAX_ID else ""
 
 
 def links(value: Any) -> list[tuple[str, str, str]]:

@@ -4,8 +4,11 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import replace
 from itertools import groupby
+from typing import Final
 
 from bridged.api import Piece, Section, Span, Text, blocks, pieces, trim
+
+_ATOMS: Final = frozenset(("mention", "link", "tag", "emoji"))
 
 
 def flat(text: Text) -> Text:
@@ -13,24 +16,31 @@ def flat(text: Text) -> Text:
 
     The spans left are atoms, and code, which tells where not to cut.
     """
+    if _is_flat(text):
+        return trim(text)
     return trim(_sections(text, blocks(text)))
+
+
+def _is_flat(text: Text) -> bool:
+    end = 0
+    for span in text.spans:
+        if span.kind not in _ATOMS or span.start < end:
+            return False
+        end = span.end
+    return True
 
 
 def joined(texts: Iterable[Text], between: str) -> Text:
     """Those that have letters, one after another."""
-    letters: list[str] = []
+    some = [text for text in texts if text.plain]
+    if len(some) < 2:
+        return some[0] if some else Text()
     spans: list[Span] = []
-    length = 0
-    for text in texts:
-        if not text.plain:
-            continue
-        if letters:
-            letters.append(between)
-            length += len(between)
-        letters.append(text.plain)
-        spans += (replace(s, start=s.start + length, end=s.end + length) for s in text.spans)
-        length += len(text.plain)
-    return Text("".join(letters), tuple(spans))
+    start = 0
+    for text in some:
+        spans += (Span(s.start + start, s.end + start, s.kind, s.target) for s in text.spans)
+        start += len(text.plain) + len(between)
+    return Text(between.join([text.plain for text in some]), tuple(spans))
 
 
 def _sections(text: Text, sections: Iterable[Section]) -> Text:

@@ -36,4 +36,4 @@ def committed(rev: str, heard: float) -> float:
 def spelled(at: float) -> str:
     """A time as records have it, to the millisecond."""
     found = datetime.fromtimestamp(min(max(at, 0.0), _LAST), UTC)
-    return found.strftime("%Y-%m-%dT%H:%M:%S.") + f"{found.microsecond // 1000:03d}Z"
+    return found.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"

@@ -62,9 +62,10 @@ def post(activity: Activity, body: PostBody, view: View, home: Home, *, edited: 
     """`edited`: it takes the place of `View.previous`, post by post; posts too many are deleted, further ones added."""
     said = _said(body, view, home)
     losses = (*said.losses, *_lost(body, view))
-    parts = [*_parts(activity, body, view, said, edited=edited)]
+    uris = _posts(body, view, len(said.texts), edited=edited)
+    parts = [*_parts(activity, body, view, said, uris, edited=edited)]
     old = view.previous if edited else ()
-    parts += gates(body, _posts(body, view, len(said.texts), edited=edited), view, old)
+    parts += gates(body, uris, view, old)
     if edited and not parts:
         return Outgoing((), ("the edit changed nothing that shows here",))
     return Outgoing(tuple(parts), losses)
@@ -75,9 +76,10 @@ def place(actor: Ref, collection: str, source: Ref, at: float, part: int = 0) ->
     return ids.record_ref(actor.id, collection, tid.record_key(source, at, part))
 
 
-def _parts(activity: Activity, body: PostBody, view: View, said: _Said, *, edited: bool) -> Iterator[Part]:
+def _parts(
+    activity: Activity, body: PostBody, view: View, said: _Said, uris: list[Ref], *, edited: bool
+) -> Iterator[Part]:
     before = {copy.part: copy for copy in view.previous if copy.part < GATES} if edited else {}
-    uris = _posts(body, view, len(said.texts), edited=edited)
     records = list(_records(body, view, said))
     live = {number for number, copy in before.items() if not copy.gone}
     if live == set(range(len(records))) and all(_alike(before[n], record) for n, record in enumerate(records)):

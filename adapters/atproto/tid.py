@@ -12,6 +12,7 @@ MICROSECONDS: Final = 1 << 53
 """Times are below this: microseconds since 1970, until the year 2255."""
 
 _ALPHABET: Final = "234567abcdefghijklmnopqrstuvwxyz"
+_PAIRS: Final = tuple(one + other for one in _ALPHABET for other in _ALPHABET)
 _VALUES: Final = {letter: value for value, letter in enumerate(_ALPHABET)}
 _TID: Final = re.compile("[2-7a-j][2-7a-z]{12}")
 
@@ -25,7 +26,8 @@ def make(microseconds: int, clock: int) -> str:
     if not (0 <= microseconds < MICROSECONDS and 0 <= clock < CLOCKS):
         raise ValueError("no TID stands for this")
     number = microseconds << 10 | clock
-    return "".join(_ALPHABET[number >> shift & 31] for shift in range(60, -5, -5))
+    pairs = [_PAIRS[number >> shift & 1023] for shift in (50, 40, 30, 20, 10, 0)]
+    return _ALPHABET[number >> 60] + "".join(pairs)
 
 
 def parse(text: str) -> tuple[int, int]:

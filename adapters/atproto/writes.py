@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from adapters.atproto import cbor, ids
+from adapters.atproto import cbor
 from adapters.atproto.cid import Cid
 from bridged.api import LOCAL, Copy, Malformed, Part, Ref
 
@@ -81,6 +81,5 @@ def farewell(of: Ref, uri: Ref, number: int) -> Part:
 
 
 def _place(uri: Ref) -> tuple[str, str, str]:
-    found = ids.split(uri.id)
-    assert found is not None, "our own URIs are whole"
-    return found
+    did, collection, rkey = uri.id.removeprefix("at://").split("/")  # our own URIs are whole
+    return did, collection, rkey

@@ -115,7 +115,8 @@ def _body(event: Event, channel: str, now: float) -> PostBody:
         raise Malformed("address") from None
     thread = parents(event)
     quote = _quote(event)
-    text, media = _said(event, VIEWER + ids.post_word(ref), quote)
+    word = ids.post_word(ref)
+    text, media = _said(event, VIEWER + word, quote)
     if event.kind == COMMENT and thread.reply_to is None:
         text = _about(event, text)
     named = [key for key in dict.fromkeys(tag_values(event, "p")) if ids.is_hex(key)][:MAX_NAMED]
@@ -139,8 +140,8 @@ def _body(event: Event, channel: str, now: float) -> PostBody:
         sensitive=warning is not None,
         lang=_language(event),
         expires=_expires(event),
-        url=VIEWER + ids.post_word(ref),
-        uri="nostr:" + ids.post_word(ref),
+        url=VIEWER + word,
+        uri="nostr:" + word,
         mentions=tuple(account for key in named if (account := ids.account_ref(key)) not in told),
         tags=_beside(text, tag_values(event, "t")),
         mark=mark_of(event),

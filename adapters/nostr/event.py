@@ -111,16 +111,16 @@ def sign(secret: bytes, kind: int, created_at: int, tags: Iterable[Iterable[str]
     Raises signing.InvalidSecretKey, or BadEvent for a template that is no event.
     """
     keypair = signing.keypair(secret)
-    template = Event(
-        id="0" * 64,
-        pubkey=keypair.public_key.hex(),
-        created_at=created_at,
-        kind=kind,
-        tags=tuple(tuple(tag) for tag in tags),
-        content=content,
-        sig="0" * 128,
-    )
-    unsigned = _from_object(msgspec.structs.asdict(template))
+    template = {
+        "id": "0" * 64,
+        "pubkey": keypair.public_key.hex(),
+        "created_at": created_at,
+        "kind": kind,
+        "tags": [tuple(tag) for tag in tags],
+        "content": content,
+        "sig": "0" * 128,
+    }
+    unsigned = _from_object(template)
     identifier = event_id(unsigned.pubkey, created_at, kind, unsigned.tags, content)
     signature = keypair.sign(bytes.fromhex(identifier))
     return msgspec.structs.replace(unsigned, id=identifier, sig=signature.hex())
@@ -270,7 +270,8 @@ def _tags(source: object) -> tuple[tuple[str, ...], ...]:
         if not isinstance(row, list | tuple) or not row:
             raise BadEvent("tags")
         values = cast(Sequence[object], row)
-        if any(type(value) is not str for value in values):
-            raise BadEvent("tags")
+        for value in values:
+            if type(value) is not str:
+                raise BadEvent("tags")
         tags.append(cast(tuple[str, ...], tuple(values)))
     return tuple(tags)

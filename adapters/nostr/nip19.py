@@ -6,6 +6,7 @@ that does not repeat it. Keys and ids are 64 lowercase hex digits, as in events.
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import Final
 
 import msgspec
@@ -261,15 +262,28 @@ def _bech32_decode(text: str) -> tuple[str, bytes]:
 
 
 def _bech32_encode(prefix: str, data: bytes) -> str:
-    fives, rest, rest_bits = _regroup(data, 8, 5)
-    if rest_bits:
-        fives.append(rest << (5 - rest_bits))
-    checksum = _polymod([*_expanded(prefix), *fives, *(0,) * _CHECKSUM_SIZE]) ^ 1
-    fives.extend(checksum >> shift & 31 for shift in range(25, -1, -5))
-    text = prefix + "1" + "".join(_CHARSET[five] for five in fives)
+    # all of it as one number, two letters at a time: this is written into every post and every mention
+    letters = -(-8 * len(data) // 5)
+    number = int.from_bytes(data, "big") << (5 * letters - 8 * len(data) + 5 * _CHECKSUM_SIZE)
+    bits = 5 * (letters + _CHECKSUM_SIZE)
+    odd = bits % 10
+    remainder = _begun(prefix)
+    if odd:
+        remainder = _step(remainder, number >> (bits - 5))
+    for shift in range(bits - odd - 10, -10, -10):
+        remainder = (remainder & 0xFFFFF) << 10 ^ number >> shift & 0x3FF ^ _FEEDBACK_OF_TWO[remainder >> 20]
+    number |= remainder ^ 1
+    words = [_PAIRS[number >> shift & 0x3FF] for shift in range(bits - odd - 10, -10, -10)]
+    text = "".join((prefix, "1", _CHARSET[number >> (bits - 5)] if odd else "", *words))
     if len(text) > MAX_LENGTH:
         raise BadIdentifier("too long")
     return text
+
+
+@cache
+def _begun(prefix: str) -> int:
+    """The checksum so far, after a prefix; there are five."""
+    return _polymod(_expanded(prefix))
 
 
 def _expanded(prefix: str) -> Iterator[int]:
@@ -282,8 +296,12 @@ def _polymod(values: Iterable[int]) -> int:
     """BIP-173's checksum, a BCH code over GF(32)."""
     remainder = 1
     for value in values:
-        remainder = (remainder & 0x1FFFFFF) << 5 ^ value ^ _FEEDBACK[remainder >> 25]
+        remainder = _step(remainder, value)
     return remainder
+
+
+def _step(remainder: int, value: int) -> int:
+    return (remainder & 0x1FFFFFF) << 5 ^ value ^ _FEEDBACK[remainder >> 25]
 
 
 def _feedback(top: int) -> int:
@@ -295,6 +313,9 @@ def _feedback(top: int) -> int:
 
 
 _FEEDBACK: Final = tuple(_feedback(top) for top in range(32))
+_FEEDBACK_OF_TWO: Final = tuple(_step(_step(top << 20, 0), 0) for top in range(1024))
+"""The same for two values at once."""
+_PAIRS: Final = tuple(one + other for one in _CHARSET for other in _CHARSET)
 
 
 def _regroup(values: Iterable[int], width: int, new_width: int) -> tuple[list[int], int, int]:

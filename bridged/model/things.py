@@ -70,6 +70,8 @@ class Text:
     spans: tuple[Span, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.spans == ():  # most are made on the way to others, and have none
+            return
         if any(s.end > len(self.plain) for s in self.spans):
             raise ValueError("a span ends past its text")
         object.__setattr__(self, "spans", tuple(sorted(self.spans, key=lambda s: (s.start, -s.end))))

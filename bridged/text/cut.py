@@ -3,7 +3,6 @@
 import unicodedata
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from itertools import accumulate
 from typing import Final
 
@@ -131,7 +130,7 @@ def rewrite(text: Text, change: Callable[[Span, str], str | None]) -> Text:
         start += shifts[bisect_right(ends, start)]
         end += shifts[bisect_right(ends, end)]
         if start < end:
-            moved.append(replace(span, start=start, end=end))
+            moved.append(Span(start, end, span.kind, span.target))
     return Text("".join(out), tuple(moved))
 
 
@@ -155,8 +154,10 @@ def _octets(letters: str) -> int:
 
 def between(text: Text, start: int, end: int) -> Text:
     """`plain[start:end]`, wherever that is, with the spans over it, moved and clipped."""
+    if start <= 0 and end >= len(text.plain):
+        return text
     spans = [
-        replace(s, start=max(s.start, start) - start, end=min(s.end, end) - start)
+        Span(max(s.start, start) - start, min(s.end, end) - start, s.kind, s.target)
         for s in text.spans
         if s.start < end and s.end > start and start < end
     ]

@@ -3,6 +3,7 @@
 Every function returns the text with spans added where no link, mention, tag, emoji, code or pre is yet.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Final
@@ -31,6 +32,8 @@ _WEB: Final = regex.compile(
     r"(?:[/?#].*+)?+",
     regex.IGNORECASE,
 )
+# What most addresses are, and needs no second look: a host of ASCII letters, and nothing that may not stand as it is.
+_USUAL: Final = re.compile(r"https?://[A-Za-z0-9][A-Za-z0-9._~-]*(?::[0-9]{1,5})?(?:[/?#][!#-;=?-\[\]_a-z~]*)?")
 # Browsers read an address as if these were not there.
 _FOLDED: Final = dict.fromkeys(map(ord, "\t\r\n"))
 _UNSAFE: Final = regex.compile(r"[\s\p{C}\p{Z}<>\"`\\^{|}]")
@@ -46,6 +49,8 @@ _CODE: Final = regex.compile(r":[\w.+-]{1,100}+(?=:)")
 
 def web_url(address: str) -> str | None:
     """The http or https address, characters no address may hold percent-encoded; None for any other."""
+    if len(address) <= MAX_URL and _USUAL.fullmatch(address):
+        return address
     address = address.strip().translate(_FOLDED)
     if len(address) > MAX_URL or _WEB.fullmatch(address) is None:
         return None

@@ -110,15 +110,15 @@ class _Splitter:
 
     def _last(self, pattern: "regex.Pattern[str]", start: int, reach: int) -> int | None:
         """The last place within reach at which what the pattern finds ends what comes before."""
-        found = None
         # what ends a piece may itself lie past the limit, as white space does
-        for match in pattern.finditer(self._plain, start, min(reach + 1, len(self._plain))):
+        found = list(pattern.finditer(self._plain, start, min(reach + 1, len(self._plain))))
+        for match in reversed(found):
             at = match.start() if pattern in (_PARAGRAPH, _LINE, _WORD) else match.end()
             if at > reach:
                 at = match.start() + len(match.group().rstrip())
             if at <= reach and self._free(at) == at:
-                found = at
-        return found
+                return at
+        return None
 
     def _free(self, position: int) -> int:
         """The last position up to `position` inside nothing that must not be cut."""
