@@ -122,7 +122,7 @@ class _Jetstream(ABC):
     def __init__(self, url: str, host: Host, narrow: bool) -> None:
         self._url, self._host, self._narrow = url, host, narrow
         self.cursor_key = f"jetstream {url}"
-        self._cursor, self._last = "", b""
+        self._cursor, self._last, self._came = "", b"", 0.0
 
     @property
     def cursor(self) -> str:
@@ -134,9 +134,16 @@ class _Jetstream(ABC):
     def cursor(self, place: str) -> None:
         self._cursor, self._last = place, b""
 
+    def _read(self, frame: bytes) -> None:
+        self._last, self._came = frame, self._host.now()
+
     @abstractmethod
     def _place(self, frame: bytes) -> str:
         """The cursor after this frame, "" where it has none."""
+
+    def _until_it_came(self, time: int) -> int:
+        """A time from the future would have us miss all until then."""
+        return min(time, int(self._came * 1_000_000))
 
     def _dids(self, wanted: Wanted) -> list[str]:
         """The accounts to narrow the stream to, none for everybody."""
@@ -189,11 +196,10 @@ class V1(_Jetstream):
             place = _place1.decode(frame).time_us
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
             return ""
-        # one from the future would have us miss all until then
-        return str(min(place, int(self._host.now() * 1_000_000)))
+        return str(self._until_it_came(place))
 
     def take(self, frame: bytes, wanted: Wanted) -> Event | None:
-        self._last = frame
+        self._read(frame)
         if not wanted.names(frame):
             return None
         said = _decoded(_frame1, frame)
@@ -252,10 +258,10 @@ class V2(_Jetstream):
             self._anew = True
             return ""
         self._too_old = False
-        return f"{found.seq} {min(time, int(self._host.now() * 1_000_000))}"
+        return f"{found.seq} {self._until_it_came(time)}"
 
     def take(self, frame: bytes, wanted: Wanted) -> Event | None:
-        self._last = frame
+        self._read(frame)
         if not wanted.names(frame):
             return self._told(frame) if b'"error"' in frame or b"#info" in frame else None
         before = self._cursor

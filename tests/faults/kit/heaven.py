@@ -138,11 +138,14 @@ async def heaven(
     kind: str = "sqlite",
     *,
     moderated: bool = False,
+    jetstream: bool = False,
     **at: Any,
 ) -> AsyncIterator[Heaven]:
-    """`at` is laid over the sky's own `adapters.atproto`. `moderated`: reports go to the sky."""
+    """`at` is laid over the sky's own `adapters.atproto`. `moderated`: reports go to the sky; `jetstream`:
+    people are heard on one."""
     clock = Clock(folder)
     async with database(kind) as store, Peer() as peer, Sky() as sky:
+        sky.jetstream = jetstream
         adapters = {"activitypub": {}, "atproto": {**sky.config, **at}}
         if moderated:
             adapters["atproto"]["moderation"] = {"url": sky.base, "did": did_of("moderation")}

@@ -91,7 +91,7 @@ class Hose:
 
     def __init__(self) -> None:
         self.url, self.cursors = "", list[str]()
-        self.kept: list[tuple[int, bytes]] = []
+        self.kept: list[tuple[int, bytes | str]] = []
         self.turns: list[Turn] = []
         self.sockets: list[ServerConnection] = []
 
@@ -144,6 +144,8 @@ class Sky:
         """CID -> (type, bytes) of the PDS."""
         self.script: Callable[[Got], Answer | None] = lambda got: None
         self.seq = 0
+        self.jetstream = False
+        """Whether it is a Jetstream that people are heard on: JSON, and numbers that are microseconds."""
         self._stack = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> "Sky":
@@ -161,10 +163,11 @@ class Sky:
 
     @property
     def config(self) -> dict[str, Any]:
+        heard = {"jetstream": f"{self.hose.url}/subscribe"} if self.jetstream else {"firehose": self.hose.url}
         return {
             "plc": f"{self.base}/plc",
             "appview": self.base,
-            "ingest": {"firehose": self.hose.url},
+            "ingest": heard,
             "pace": {"second": 10_000, "hour": 1_000_000, "day": 10_000_000},
         }
 
@@ -177,15 +180,19 @@ class Sky:
         return [got for got in self.web.got if part in unquote(got.path)]
 
     def next(self) -> int:
-        self.seq += 1
+        self.seq = max(self.seq + 1, int(time.time() * 1e6) if self.jetstream else 0)
         return self.seq
 
     async def say(self, who: Person, changes: Changes) -> str:
         """One commit, kept and heard; the path of what changed first."""
-        await self.frame(who.repo.say(self.next(), changes))
+        said = who.repo.say(self.next(), changes)
+        if not self.jetstream:
+            await self.frame(said)
+        for path in changes if self.jetstream else ():
+            await self.frame(json.dumps(commit_of(who, path, self.next())))
         return next(iter(changes))
 
-    async def frame(self, frame: bytes) -> None:
+    async def frame(self, frame: bytes | str) -> None:
         """A frame with the newest number."""
         self.hose.kept.append((self.seq, frame))
         await self.hose.write(frame)
@@ -228,6 +235,15 @@ class Sky:
         known = self.people.get(did)
         document = self.documents.get(did, known.document(self.base) if known else None)
         return as_json(document) if document is not None else failed("none", 404)
+
+
+def commit_of(who: Person, path: str, time_us: int, **other: Any) -> dict[str, Any]:
+    """A creation as a Jetstream has it (v1), with something else in places."""
+    collection, _, rkey = path.partition("/")
+    shown = who.shown(path)
+    said = {"operation": "create", "collection": collection, "rkey": rkey, "rev": who.repo.rev, "cid": shown["cid"]}
+    commit = {**said, "record": shown["value"], **other}
+    return {"did": who.did, "time_us": time_us, "kind": "commit", "commit": commit}
 
 
 def _of_repo(who: Person, name: str, asked: dict[str, str]) -> Answer:
