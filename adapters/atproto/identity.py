@@ -4,6 +4,7 @@ A handle proves itself at `https://HANDLE/.well-known/atproto-did`, or in a DNS 
 for that the AppView is asked, which is trusted with much else. A handle in a document counts once it leads back.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Final
@@ -27,6 +28,8 @@ AGAIN: Final = 60.0
 """Seconds that must pass until a signature that fails is reason to look at a document again."""
 INVALID: Final = "handle.invalid"
 """Stands for a handle that does not lead back."""
+STRANGER_SECONDS: Final = 3.0
+"""How long the host of a handle or a did:web may take: others wait for it too."""
 WELL_KNOWN: Final = "/.well-known/atproto-did"
 MAX_ID: Final = 1000
 """Characters of a DID that may become a ref."""
@@ -121,7 +124,7 @@ class Resolver:
     async def _look(self, did: str) -> Document | None:
         if did.startswith(_WEB):
             try:
-                answer = await self._get(f"https://{did.removeprefix(_WEB)}/.well-known/did.json", redirects=0)
+                answer = await self._strange(f"https://{did.removeprefix(_WEB)}/.well-known/did.json", redirects=0)
             except Rejected:
                 return None
         else:
@@ -139,7 +142,7 @@ class Resolver:
         """At the handle itself, then the AppView. Raises Unreachable."""
         silent: Unreachable | None = None
         try:
-            answer = await self._get(f"https://{handle}{WELL_KNOWN}")
+            answer = await self._strange(f"https://{handle}{WELL_KNOWN}")
         except Rejected:
             answer = None
         except Unreachable as none:
@@ -161,6 +164,14 @@ class Resolver:
             return await self._get(url)
         except Rejected as refused:
             raise Unreachable(refused.why) from None
+
+    async def _strange(self, url: str, redirects: int = 3) -> Response | None:
+        """From a host that anybody may have named. Raises Unreachable, Rejected."""
+        try:
+            async with asyncio.timeout(STRANGER_SECONDS):
+                return await self._get(url, redirects)
+        except TimeoutError:
+            raise Unreachable("it takes too long") from None
 
     async def _get(self, url: str, redirects: int = 3) -> Response | None:
         """None where the other side says no. Raises Unreachable, Rejected."""

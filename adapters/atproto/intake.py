@@ -15,11 +15,10 @@ from adapters.atproto.envelopes import (
     identity_envelope,
     record_envelope,
 )
+from adapters.atproto.patience import Patience
 from adapters.atproto.wanted import POST, PROFILE
 from bridged.api import Envelope, Host, Unreachable
 
-LOOK_SECONDS: Final = 20.0
-"""How long all that arrived together waits for look-ups; what is not found by then goes without."""
 LOOK_AT_ONCE: Final = 16
 _SHOWN: Final = frozenset({POST, PROFILE})
 
@@ -56,8 +55,11 @@ Event = Change | Stood | Renamed
 
 
 class Intake:
+    """`patience` is how long all that arrived together waits for look-ups; what is not found by then goes without."""
+
     def __init__(self, host: Host, people: People) -> None:
         self._host, self._people = host, people
+        self.patience = Patience()
         self._at_once = asyncio.Semaphore(LOOK_AT_ONCE)
 
     async def store(self, events: Sequence[Event], cursor: tuple[str, str]) -> None:
@@ -67,8 +69,11 @@ class Intake:
 
     async def envelopes(self, events: Sequence[Event]) -> list[Envelope]:
         """In the same order, without those that came to nothing."""
-        until = asyncio.get_running_loop().time() + LOOK_SECONDS
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        until = began + self.patience.seconds()
         found = await asyncio.gather(*(self._envelope(event, until) for event in events))
+        self.patience.spent(clock() - began)
         return [envelope for envelope in found if envelope is not None]
 
     async def _envelope(self, event: Event, until: float) -> Envelope | None:

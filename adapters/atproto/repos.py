@@ -6,7 +6,7 @@ over. Of a stranger's repo only the commits that concern us are looked at: they 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 from urllib.parse import quote
@@ -113,8 +113,7 @@ class Repos:
     async def _store(self, heard: Sequence[Said], cursor: tuple[str, str]) -> None:
         dids = {what.did for what in heard if isinstance(what, Committed | Synced)}
         rows = await self._host.read(lambda tx: known.of(tx, dids)) if dids else {}
-        keys = await asyncio.gather(*(self._key(did) for did in dids))
-        batch = _Batch(rows, dict(zip(dids, keys, strict=True)))
+        batch = _Batch(rows, await self._keys(dids))
         for what in heard:
             match what:
                 case Committed() | Synced():
@@ -142,11 +141,20 @@ class Repos:
             self._heard, self._wanted = heard, Wanted(heard)
         return self._wanted
 
-    async def _key(self, did: str) -> PublicKey | None:
+    async def _keys(self, dids: Collection[str]) -> dict[str, PublicKey | None]:
+        clock, patience = asyncio.get_running_loop().time, self._intake.patience
+        began = clock()
+        until = began + patience.seconds()
+        found = await asyncio.gather(*(self._key(did, until) for did in dids))
+        patience.spent(clock() - began)
+        return dict(zip(dids, found, strict=True))
+
+    async def _key(self, did: str, until: float) -> PublicKey | None:
         """None where it is not known now."""
         try:
-            found = await self._resolver.document(did)
-        except Unreachable:
+            async with asyncio.timeout_at(until):
+                found = await self._resolver.document(did)
+        except (Unreachable, TimeoutError):
             return None
         return found.key if found is not None else None
 

@@ -290,3 +290,34 @@ async def test_stream_and_directory_are_the_operators_to_name_alone(here: Abroad
     log = here.world.daemon.log
     assert f"ws://{RELAY}:8082/subscribe" in log
     assert log.count("atproto_stream_connected") == len(here.stream.cursors) == 1
+
+
+async def test_hosts_that_hang_hold_up_nobody_else(here: Abroad) -> None:
+    """News of a member whose handle, and then of one whose host, never answers, again and again."""
+    world, steady, slow = here.world, did_of("steady"), did_of("sluggish")
+    for did in (steady, slow):
+        here.documents[did] = Person("x", did=did, handle="x.test", pds="https://good.example").document("")
+        await here.follows(did)
+    world.evil.script = lambda got: Answer(how="hang")
+
+    async def crosses(text: str, timeout: float) -> bool:
+        record = {"$type": POST, "text": text, "createdAt": spelled(time.time())}
+        await here.said(commit1(steady, int(time.time() * 1e6), record, rkey=f"s{next(numbers)}"))
+        await eventually(lambda: [e for e in world.relay.events(kinds=[1]) if e["content"] == text], timeout=timeout)
+        return True
+
+    await eventually(lambda: crosses(f"steady {next(numbers)}", 2), timeout=40)
+    hung = len(world.evil.got)
+    for number in range(6):
+        named = {"handle": "slow.test"} if number < 3 else {"handle": "x.test", "pds": "https://slow.test"}
+        here.documents[slow] = Person("x", did=slow, **({"pds": "https://good.example"} | named)).document("")
+        await here.said(identity1(slow, int(time.time() * 1e6)))
+        began = time.monotonic()
+        await crosses(f"steady all the same {number}", 25)
+        assert time.monotonic() - began < 13, "one host's time at most"
+    assert len(world.evil.got) >= hung + 3
+    began = time.monotonic()
+    await here.said(identity1(slow, int(time.time() * 1e6)))
+    await crosses("and by now nobody waits for it any more", 25)
+    assert time.monotonic() - began < 5
+    world.evil.script = lambda got: None

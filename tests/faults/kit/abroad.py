@@ -104,11 +104,11 @@ async def abroad(
         canary_everywhere() as bird,
         Site(authority, "good.example", GOOD) as good,
         Site(authority, "far.example", FAR, "far.test", "afar.test") as far,
-        Site(authority, "evil.example", EVIL, "mixed.example") as evil,
+        Site(authority, "evil.example", EVIL, "mixed.example", "slow.test") as evil,
         Relay(RELAY, 8080) as relay,
     ):
         dns.answers |= {name: [list(found)] for name, found in (names or {}).items()}
-        dns.answers |= {"good.example": [[GOOD]], "evil.example": [[EVIL]]}
+        dns.answers |= {"good.example": [[GOOD]], "evil.example": [[EVIL]], "slow.test": [[EVIL]]}
         dns.answers |= {name: [[FAR]] for name in ("far.example", "far.test", "afar.test")}
         good.script = script or good.script
         daemon = Daemon(folder, config=mine, env=authority.env)
