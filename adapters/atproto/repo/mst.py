@@ -205,15 +205,17 @@ class Nodes:
 
     def node(self, cid: Cid, height_: int | None) -> Node:
         """Raises Missing, or Malformed as `read_node` does."""
-        node = self._cached.pop(cid, None)
+        node = self._cached.get(cid)
         if node is None:
             data = self.blocks(cid)
             if data is None:
                 raise Missing(cid)
             node = read_node(data, height_)
+            self.keep(cid, node)
         elif height_ is not None and node.height != height_:
             raise Malformed("node")
-        self.keep(cid, node)
+        elif self.seen is not None:
+            self.seen[cid] = node
         return node
 
     def keep(self, cid: Cid, node: Node) -> None:
