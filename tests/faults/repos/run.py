@@ -61,12 +61,15 @@ async def town(
             "adapters": {"activitypub": {}, "atproto": {**CONFIG, "plc": plc}},
         }
         made = Town(daemon, peer, people, chance)
-        standing: set[int] = set()
-
-        stream = Stream(daemon, lambda event: standing.update(int(m[4:-1]) for m in MARK.findall(str(event.frame))))
-        made.seen = lambda act: act.number in standing
-        async with stream.read():
+        async with watched(made).read() as stream:
             yield made, stream
+
+
+def watched(made: Town) -> Stream:
+    """A reader of their firehose; what it has shown they have seen."""
+    standing: set[int] = set()
+    made.seen = lambda act: act.number in standing
+    return Stream(made.daemon, lambda event: standing.update(int(m[4:-1]) for m in MARK.findall(str(event.frame))))
 
 
 async def run(

@@ -169,8 +169,7 @@ class Town:
                 like = chance.choice(list(life.likes))
                 return Act(act.number, act.who, act.do, like), actor.undo(life.likes.pop(like))
             case "profile":
-                shown = actor.show(name=f"{act.who} {act.mark}")
-                return act, actor.activity("Update", shown, to=["https://www.w3.org/ns/activitystreams#Public"])
+                return act, _renamed(actor, act.mark)
             case _:
                 pass
         return None
@@ -193,6 +192,10 @@ class Town:
             return None
         return Answer(200, {"Content-Type": "image/jpeg"}, picture(got.path))
 
+    async def renames(self, actor: Actor) -> None:
+        """A word that is in no history."""
+        await self._send(actor, _renamed(actor, "here"))
+
     async def settled(self) -> None:
         """All that was heard is decided on, all that was queued is done."""
 
@@ -205,6 +208,11 @@ class Town:
             return True
 
         await eventually(idle, timeout=PATIENCE, every=0.3)
+
+
+def _renamed(actor: Actor, word: str) -> dict[str, Any]:
+    shown = actor.show(name=f"{actor.name} {word}")
+    return actor.activity("Update", shown, to=["https://www.w3.org/ns/activitystreams#Public"])
 
 
 async def _patiently(once: Callable[[], Awaitable[Any]]) -> Any:

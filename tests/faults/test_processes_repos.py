@@ -1,0 +1,88 @@
+"""Repositories kept by several processes on one PostgreSQL: readers of any hear one order of events."""
+
+import contextlib
+import random
+import time
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+from websockets.asyncio.server import ServerConnection, serve
+
+from .crew import crew
+from .kit import eventually
+from .kit.daemon import Daemon, database
+from .kit.fediverse import Peer
+from .kit.heard import until_heard
+from .repos import served
+from .repos.judge import judge
+from .repos.run import CONFIG, watched
+from .repos.stream import Stream
+from .repos.town import Town
+from .test_processes import PROMISED
+
+ACTS = 60
+MORE = 20
+
+
+@contextlib.asynccontextmanager
+async def jetstream() -> AsyncGenerator[tuple[str, list[ServerConnection]]]:
+    """One that says nothing: its address, and who connected."""
+    connected: list[ServerConnection] = []
+
+    async def keep(socket: ServerConnection) -> None:
+        connected.append(socket)
+        await socket.wait_closed()
+
+    async with serve(keep, "127.0.0.1", 0, close_timeout=0.2) as server:
+        yield f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}/subscribe", connected
+
+
+async def test_every_process_shows_every_event_once_in_one_order(tmp_path: Path) -> None:
+    async with database("postgresql") as store, Peer("127.0.0.2") as peer, jetstream() as (url, connected):
+        pair = crew(tmp_path, store, ["", ""], {"handle_domain": "bridge.test"})
+        atproto = {**CONFIG, "plc": "embedded", "ingest": {"jetstream": url}}
+        for daemon in pair:
+            daemon.config["adapters"] = {"activitypub": {}, "atproto": atproto}
+            await daemon.start()
+        made = Town(pair[0], peer, 4, random.Random(3))
+        streams = [watched(made), Stream(pair[1])]
+        async with streams[0].read(), streams[1].read():
+            await made.join()
+            await made.settled()
+            for life in made.lives.values():  # this process may not know yet whom the other let in
+                await until_heard(pair[0], "activitypub", lambda actor=life.actor: made.renames(actor))
+            async with made.acting():
+                await made.open(ACTS)
+                await made.reached(ACTS)
+                await made.settled()
+                assert len(connected) == 1, "one listens, whoever it is"
+                holder = await eventually(lambda: _holder(pair))
+                other = next(daemon for daemon in pair if daemon is not holder)
+                applied = [await d.metric("bridged_deliveries_total", outcome="sent") for d in pair]
+                assert all(applied), "both had their part in it"
+
+                await holder.kill()
+                died = time.monotonic()
+                await eventually(lambda: len(connected) == 2, timeout=PROMISED + 30)
+                assert time.monotonic() - died < PROMISED + 10  # the promise is for a machine that does nothing else
+                assert "atproto_stream_connected" in other.log
+                await holder.start()
+                await made.open(ACTS + MORE, last=True)
+            await made.settled()
+            for stream in streams:
+                await stream.until_all()
+        assert len(connected) == 2
+        one, two = streams
+        assert one.events == two.events
+        dids = [row["did"] for row in await pair[0].rows("SELECT did FROM atproto_repos")]
+        keys = {did: await served.key_of(pair[1], did) for did in dids}
+        verdict, _ = judge(made, one.events, keys)
+        assert verdict.faults + made.wrong == []
+        assert verdict.changes + verdict.unsaid >= (ACTS + MORE) * 9 // 10
+        assert len(dids) == 5
+        for daemon in pair:
+            assert await daemon.stop() == 0
+
+
+def _holder(pair: list[Daemon]) -> Daemon:
+    return next(daemon for daemon in pair if "atproto_stream_connected" in daemon.log)
