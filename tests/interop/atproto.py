@@ -137,8 +137,8 @@ class AtUser:
     def ask(self, method: str, **params: Any) -> Any:
         return call(self.stack.pds_port, method, params, token=self._token)
 
-    def tell(self, method: str, body: object) -> Any:
-        """A procedure."""
+    def tell(self, method: str, body: object = b"") -> Any:
+        """A procedure; by default one that takes nothing."""
         return call(self.stack.pds_port, method, {}, body, self._token)
 
     def create(self, collection: str, **record: Any) -> dict[str, Any]:
@@ -208,13 +208,15 @@ def call(
     if params:
         url += f"?{urlencode(params, doseq=True)}"
     data = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
-    headers = {"Content-Type": mime} if data is not None else {}
+    headers = {"Content-Type": mime} if data else {}
     if token:
         headers["Authorization"] = f"Bearer {token}"
     if basic:
         headers["Authorization"] = f"Basic {base64.b64encode(basic.encode()).decode()}"
+    verb = "GET" if data is None else "POST"
+    request = urllib.request.Request(url, data or None, headers, method=verb)
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, data, headers), timeout=30) as reply:
+        with urllib.request.urlopen(request, timeout=30) as reply:
             return json.loads(reply.read() or b"{}")
     except HTTPError as error:
         raise AssertionError(f"{method} {params}: {error.code} {error.read().decode()[:500]}") from error

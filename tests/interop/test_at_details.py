@@ -10,8 +10,8 @@ from .acts import CONTEXT
 from .atproto import Stack
 from .bridge import Bridge
 from .conftest import PICTURE, Ghosts, Reader, Readers, picture
-from .peers import Fedify, Nostr, NostrUser, Pubby, Relay, media, mention, now
-from .world import PEERS, World, eventually
+from .peers import PUBLIC, Fedify, Nostr, NostrUser, Peer, Pubby, Relay, many, media, mention, now
+from .world import PEERS, World, control, eventually
 
 pytestmark = pytest.mark.usefixtures("stella")
 
@@ -100,20 +100,56 @@ def test_who_may_answer_and_quote_is_kept(stack: Stack, fred: Fedify, ghosts: Gh
     assert eventually(look, timeout=20)
 
 
+def join(user: Reader, stack: Stack, *peers: Peer) -> dict[str, Any]:
+    """Has somebody follow the bot, and then be followed from the fediverse; the follow of the bot."""
+    made = user.user.follow(stack.profile("bridge.sky.test")["did"])
+
+    def joined() -> bool:
+        for peer in peers:
+            if user.ap not in peer.following():
+                peer.follow(user.ap)
+        return all(user.ap in peer.following() for peer in peers)
+
+    assert eventually(joined, timeout=30, every=1)
+    return made
+
+
 @pytest.fixture(scope="module")
 def walt(readers: Readers, stack: Stack, fred: Fedify, pia: Pubby) -> Reader:
     """Somebody who is bridged, and followed from the fediverse."""
     walt = readers("walt")
-    walt.user.follow(stack.profile("bridge.sky.test")["did"])
-
-    def joined() -> bool:
-        for peer in (fred, pia):
-            if walt.ap not in peer.following():
-                peer.follow(walt.ap)
-        return all(walt.ap in peer.following() for peer in (fred, pia))
-
-    assert eventually(joined, timeout=30, every=1)
+    join(walt, stack, fred, pia)
     return walt
+
+
+def test_who_may_answer_and_quote_is_kept_of_theirs(walt: Reader, fred: Fedify) -> None:
+    """A post with its gates, in one commit, as their app writes it."""
+    rkey, uri = "3lzzzzzzzzz2a", f"at://{walt.user.did}/app.bsky.feed.post/3lzzzzzzzzz2a"
+    shut = {"$type": "app.bsky.feed.postgate#disableRule"}
+    records = {
+        "app.bsky.feed.post": {"text": "walt has the last word"},
+        "app.bsky.feed.threadgate": {"post": uri, "allow": []},
+        "app.bsky.feed.postgate": {"post": uri, "embeddingRules": [shut]},
+    }
+    writes = [
+        {
+            "$type": "com.atproto.repo.applyWrites#create",
+            "collection": collection,
+            "rkey": rkey,
+            "value": {"$type": collection, "createdAt": now(), **record},
+        }
+        for collection, record in records.items()
+    ]
+    walt.user.tell("com.atproto.repo.applyWrites", {"repo": walt.user.did, "writes": writes})
+    note = fred.wait_note("walt has the last word")
+
+    def look() -> bool:
+        told = [note, *(a["object"] for a in fred.received("Update", object=note["id"]))][-1]
+        assert PUBLIC not in many(told["interactionPolicy"]["canReply"]["automaticApproval"]), told
+        assert PUBLIC not in many(told["interactionPolicy"]["canQuote"]["automaticApproval"]), told
+        return True
+
+    assert eventually(look, timeout=20)
 
 
 def test_many_posts_of_one_commit_arrive(walt: Reader, fred: Fedify, pia: Pubby, sky_relay: Relay) -> None:
@@ -132,6 +168,27 @@ def test_many_posts_of_one_commit_arrive(walt: Reader, fred: Fedify, pia: Pubby,
         for peer in (fred, pia):
             peer.wait_note(text)
     assert len(fred.notes("walt says")) == len(texts)
+
+
+def test_account_that_pauses_is_gone_and_comes_back_when_it_asks(
+    readers: Readers, stack: Stack, fred: Fedify, nostr: Nostr, sky: Bridge, sky_relay: Relay
+) -> None:
+    xena = readers("xena")
+    bot = join(xena, stack, fred)
+    xena.user.post("xena before the pause")
+    fred.wait_note("xena before the pause")
+    event = sky_relay.wait_post("xena before the pause")
+    xena.user.tell("com.atproto.server.deactivateAccount", {})
+    eventually(lambda: fred.received("Delete", object=xena.ap), timeout=20)
+    eventually(lambda: nostr.fetch(sky_relay.url, ids=[event["id"]]) == [], timeout=20)
+    xena.user.tell("com.atproto.server.activateAccount")
+    xena.user.delete(bot)
+    control(fred.port, "forget", {"actor": xena.ap})  # as a server does with an actor that is gone
+    join(xena, stack, fred)
+    xena.user.post("xena after the pause")
+    fred.wait_note("xena after the pause")
+    assert sky_relay.wait_post("xena after the pause")["pubkey"] == event["pubkey"]
+    assert sky.actor_of(xena.user.handle) == xena.ap
 
 
 def test_account_deleted_on_its_pds_is_gone_everywhere(
