@@ -110,7 +110,19 @@ class Heaven:
         who = self.sky.someone(name, **more)
         await self.sky.say(who, who.follow(await self.did_of(f"bridge.{HANDLES}")))
         await follow(self.daemon, self.peer, self.carol, who.did)
+        await self.until_heard(who)
         return who
+
+    async def until_heard(self, who: Person) -> None:
+        """Says something until it comes over: of whom nobody has begun to listen to, nothing does."""
+
+        async def heard() -> bool:
+            text = f"first words {next(numbers)}."
+            await self.sky.say(who, who.post(text))
+            await eventually(lambda: self.copies(text), timeout=3)
+            return True
+
+        await eventually(heard, timeout=40)
 
 
 async def did_at(daemon: Daemon, handle: str) -> str:
@@ -161,7 +173,7 @@ async def heaven(
         await eventually(lambda: peer.posts("Accept"), timeout=40)
         ghost = await follow(daemon, peer, carol, ada.did)
         here = Heaven(daemon, sky, peer, ada, carol, ghost, clock)
-        await here.good()
+        await here.until_heard(ada)
         yield here
         assert await daemon.stop() == 0
         assert "Traceback" not in daemon.log, daemon.tail(60)
