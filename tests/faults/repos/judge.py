@@ -72,7 +72,7 @@ class _Judge:
         for name, life in self.town.lives.items():
             order = self._numbers(name, names[name])
             if order != sorted(set(order)):
-                self._wrong(f"{name}: changes in the order {order}")
+                self._wrong(f"{name}: changes in the order {[f'{n} {self.acts[n].do}' for n in order]}")
             self._complete(name, life, set(order))
             self._standing(name, life, names[name])
 
