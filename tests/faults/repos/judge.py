@@ -1,7 +1,8 @@
 """What must stand in the repositories and have been told of them, from what people did alone.
 
 A post, an edit, a like is one change of one record, in the order in which they were done; what was deleted or taken
-back before it was said need never have been said. Names: the last word counts.
+back before it was said need never have been said. A post whose picture is slow to come is said once it is there, and
+others go by meanwhile. Names: the last word counts.
 """
 
 from collections.abc import Mapping, Sequence
@@ -70,10 +71,11 @@ class _Judge:
         for name in self.town.lives:
             self._learn(names[name])
         for name, life in self.town.lives.items():
-            order = self._numbers(name, names[name])
-            if order != sorted(set(order)):
-                self._wrong(f"{name}: changes in the order {[f'{n} {self.acts[n].do}' for n in order]}")
-            self._complete(name, life, set(order))
+            numbers = self._numbers(name, names[name])
+            order = [number for number in numbers if not _waits(self.acts[number])]
+            if order != sorted(order) or len(set(numbers)) != len(numbers):
+                self._wrong(f"{name}: changes in the order {[f'{n} {self.acts[n].do}' for n in numbers]}")
+            self._complete(name, life, set(numbers))
             self._standing(name, life, names[name])
 
     def _learn(self, did: str) -> None:
@@ -158,3 +160,8 @@ class _Judge:
 
     def _wrong(self, what: str) -> None:
         self.verdict.faults.append(what)
+
+
+def _waits(act: Act) -> bool:
+    """Whether it may be said later than what was done after it."""
+    return "picture" in (act.do, act.target.do if act.target else "")
