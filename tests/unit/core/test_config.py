@@ -55,7 +55,7 @@ def refused(write, tmp_path: Path):
 
 def test_repo_file_runs_on_localhost_as_it_is():
     settings = load(REPO / "bridge.yaml", {})
-    assert (settings.domain, settings.handle_domain) == ("localhost:8080", "localhost:8080")
+    assert (settings.domain, settings.handle_domain) == ("localhost:8080", "bridge.test")
     assert settings.base_url == "http://localhost:8080"
     assert settings.listen == Listen("127.0.0.1", 8080)
     assert settings.store == "sqlite"
