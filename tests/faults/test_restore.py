@@ -140,11 +140,7 @@ async def test_what_was_said_after_the_backup_is_not_contradicted_after_the_rest
         await daemon.kill()
 
         # all of it is lost
-        for path in daemon.data.glob("bridged.sqlite3*"):
-            path.unlink()
-        daemon.config["store"] = daemon.store = second
-        daemon.file.write_text(json.dumps(daemon.config))
-        await daemon.cli("restore", str(tmp_path / "saved"))
+        await daemon.restore(tmp_path / "saved", second)
         mark = len(peer.got)
         await daemon.start()
 

@@ -77,11 +77,7 @@ async def test_repositories_go_on_after_a_restore_as_others_know_them(tmp_path: 
             await daemon.kill()
 
             # all since the backup is lost here, and known elsewhere
-            for path in daemon.data.glob("bridged.sqlite3*"):
-                path.unlink()
-            daemon.config["store"] = daemon.store = second
-            daemon.file.write_text(json.dumps(daemon.config))
-            await daemon.cli("restore", str(tmp_path / "saved"))
+            await daemon.restore(tmp_path / "saved", second)
             made.forget()
             await daemon.start()
             await acts(made, 3 * ACTS)

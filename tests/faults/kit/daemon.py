@@ -17,6 +17,7 @@ import signal
 import socket
 import sqlite3
 import sys
+import time
 import uuid
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
@@ -229,6 +230,26 @@ class Daemon:
     async def ledger(self, where: str = "1 = 1") -> list[dict[str, Any]]:
         """Ledger rows, oldest first: at, step, network, origin, actor, to, endpoint, ref, reason."""
         return await self.rows(f"SELECT * FROM ledger WHERE {where} ORDER BY id")
+
+    async def settled(self, timeout: float = 40) -> None:
+        """All that was heard is decided on, all that was queued tried; what is postponed waits for something else."""
+
+        async def idle() -> bool:
+            soon = time.time() + 1
+            heard = await self.rows(f"SELECT native_id FROM inbox WHERE state = 'new' AND due_at < {soon}")
+            queued = await self.rows("SELECT id, act, lane FROM outbox WHERE state = 'ready' AND attempt = 0")
+            assert not heard + queued, f"waits: {heard[:3]} {queued[:3]}"
+            return True
+
+        await eventually(idle, timeout=timeout)
+
+    async def restore(self, saved: Path, store: str) -> None:
+        """All that it had is lost, and what was saved is put back into `store`; it does not run meanwhile."""
+        for path in self.data.glob("bridged.sqlite3*"):
+            path.unlink()
+        self.config["store"] = self.store = store
+        self.file.write_text(json.dumps(self.config))
+        await self.cli("restore", str(saved))
 
     async def cli(self, *words: str, ok: Sequence[int] = (0,)) -> Any:
         """A command beside the daemon, its --json output parsed (its text, where it is none)."""

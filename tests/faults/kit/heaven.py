@@ -8,7 +8,6 @@ async with heaven(tmp_path) as here:
 import asyncio
 import contextlib
 import json
-import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from itertools import count
@@ -92,15 +91,7 @@ class Heaven:
 
     async def settled(self) -> None:
         """All that was heard is decided on, all that was queued tried."""
-
-        async def idle() -> bool:
-            soon = time.time() + 1
-            heard = await self.daemon.rows(f"SELECT native_id FROM inbox WHERE state = 'new' AND due_at < {soon}")
-            queued = await self.daemon.rows("SELECT id, act, lane FROM outbox WHERE state = 'ready' AND attempt = 0")
-            assert not heard + queued, f"waits: {heard[:3]} {queued[:3]}"
-            return True
-
-        await eventually(idle, timeout=40)
+        await self.daemon.settled()
 
     async def did_of(self, handle: str) -> str:
         return await did_at(self.daemon, handle)

@@ -8,7 +8,6 @@ async with scene(tmp_path) as here:
 import asyncio
 import contextlib
 import json
-import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,16 +61,7 @@ class Scene:
 
     async def settled(self) -> None:
         """All that was heard is decided on, all that was queued tried."""
-
-        async def idle() -> bool:
-            # what is postponed waits for something else
-            soon = time.time() + 1
-            heard = await self.daemon.rows(f"SELECT native_id FROM inbox WHERE state = 'new' AND due_at < {soon}")
-            queued = await self.daemon.rows("SELECT id, act, lane FROM outbox WHERE state = 'ready' AND attempt = 0")
-            assert not heard + queued, f"waits: {heard[:3]} {queued[:3]}"
-            return True
-
-        await eventually(idle, timeout=40)
+        await self.daemon.settled()
 
     async def counts(self) -> dict[str, int]:
         """Rows of every table."""
