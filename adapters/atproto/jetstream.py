@@ -40,6 +40,8 @@ _V1_PATH: Final = "/subscribe"
 _MESSAGE: Final = "network.bsky.jetstream.subscribeEvents#"
 _REWIND: Final = 5_000_000
 """Microseconds that a v1 stream is gone back after a break: its times are unique only nearly, and nearly in order."""
+_STEP: Final = 1000
+"""Microseconds of a v1 stream that are passed over at a time where something is too large."""
 _OPERATIONS: Final = frozenset({"create", "update", "delete"})
 
 
@@ -118,6 +120,7 @@ class _Jetstream(ABC):
     """The frame read last is looked into only when its place is asked for: most are for nobody here."""
 
     max_frame = MAX_FRAME
+    _stuck, _past = "", 0
 
     def __init__(self, url: str, host: Host, narrow: bool) -> None:
         self._url, self._host, self._narrow = url, host, narrow
@@ -136,6 +139,15 @@ class _Jetstream(ABC):
 
     def _read(self, frame: bytes) -> None:
         self._last, self._came = frame, self._host.now()
+
+    def skip(self, count: int) -> None:
+        """The cursor stays at what was read; only what is asked for next lies further on."""
+        before = self._beyond()
+        self._stuck, self._past = self.cursor, before + count
+
+    def _beyond(self) -> int:
+        """How much of what follows is passed over, until something of it was read."""
+        return self._past if self.cursor == self._stuck else 0
 
     @abstractmethod
     def _place(self, frame: bytes) -> str:
@@ -161,10 +173,13 @@ class _Jetstream(ABC):
 
 
 class V1(_Jetstream):
+    _furthest = -1
+    """The place of all after which something too large came."""
+
     def url(self, wanted: Wanted) -> str:
         place = self.cursor
         # by time, so that it fits every server of the kind: nothing is lost when an operator changes the address
-        since = [("cursor", str(max(0, int(place) - _REWIND)))] if place else []
+        since = [("cursor", str(self._since(int(place))))] if place else []
         path = urlsplit(self._url).path
         return self._address(_V1_PATH if path in ("", "/") else path, [*self._filters(wanted), *since])
 
@@ -188,8 +203,17 @@ class V1(_Jetstream):
     def refused(self, failed: EgressFailed) -> None:
         """Tried again as it is."""
 
+    def _since(self, place: int) -> int:
+        beyond = self._beyond()
+        return place + beyond * _STEP if beyond else max(0, place - _REWIND)
+
     def skip(self, count: int) -> None:
-        self.cursor = str(int(self.cursor) + _REWIND + count)
+        """Goes back as ever before anything is passed over: another server of that name may leave out what is too
+        large, as it is asked to, and by its clock have what is missing at an earlier time."""
+        place = int(self.cursor)
+        if place <= self._furthest:
+            super().skip(count)
+        self._furthest = max(place, self._furthest)
 
     def _place(self, frame: bytes) -> str:
         try:
@@ -217,8 +241,6 @@ class V2(_Jetstream):
     _too_old = _anew = False
 
     def url(self, wanted: Wanted) -> str:
-        seq, _, time = self.cursor.partition(" ")
-        since = time if self._too_old else seq
         return self._address(
             V2_PATH,
             [
@@ -226,9 +248,15 @@ class V2(_Jetstream):
                 *(("kinds", kind) for kind in ("commit", "identity", "account")),
                 *(("dids", did) for did in self._dids(wanted)),
                 ("maxMessageSizeBytes", str(MAX_FRAME)),
-                *([("cursor", since)] if since else []),
+                *([("cursor", str(self._since()))] if self.cursor else []),
             ],
         )
+
+    def _since(self) -> int:
+        (seq, time), beyond = map(int, self.cursor.split()), self._beyond()
+        if self._too_old:
+            return time + beyond * _STEP
+        return seq + beyond + 1 if beyond else seq  # inclusive: what was read last comes once more
 
     def refused(self, failed: EgressFailed) -> None:
         """A handshake does not let us see why it is refused: 400 with a cursor means that it is too old."""
@@ -239,10 +267,6 @@ class V2(_Jetstream):
         if self._narrow:
             raise Ended("others_heard")
         return None
-
-    def skip(self, count: int) -> None:
-        seq, _, time = self.cursor.partition(" ")
-        self.cursor = f"{int(seq) + count} {time}"
 
     def _place(self, frame: bytes) -> str:
         try:

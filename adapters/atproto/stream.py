@@ -76,7 +76,7 @@ class Dialect(Protocol[Item_co]):
         ...
 
     def skip(self, count: int) -> None:
-        """Move the cursor past what comes next, which is too large to be taken in."""
+        """Go on past so much more of what comes next, which is too large to be taken in."""
         ...
 
 

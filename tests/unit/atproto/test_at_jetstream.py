@@ -258,30 +258,6 @@ async def test_garbled_frames_are_counted_and_who_sends_many_is_hung_up_on() -> 
     assert host.log.lines[-1][2]["why"] == "misbehaves"
 
 
-async def test_a_frame_too_large_is_passed_over_after_a_while() -> None:
-    cursors: list[int] = []
-
-    async def first(client: Client) -> None:
-        await client.say(commit1(ALICE, US - 60_000_000, POST, "a"))
-        await host.until(lambda: rkeys(host) == ["a"])
-        await client.say(commit1(ALICE, US, {**POST, "text": "x" * jetstream.MAX_FRAME}))
-        await client.hold()
-
-    async def again(client: Client) -> None:
-        cursors.append(int(client.cursor))
-        if len(cursors) < 3:
-            await client.say(b" " * (jetstream.MAX_FRAME + 1))
-        else:
-            await client.say(commit1(ALICE, US, POST, "b"))
-        await client.hold()
-
-    host = StreamHost(HEARD)
-    async with scripted(first, again) as server, listen(server.url, host):
-        await host.until(lambda: rkeys(host) == ["a", "b"])
-    assert cursors[0] < cursors[1] < cursors[2]
-    assert host.refusals == ["frame_size"] * 3
-
-
 async def test_who_is_heard_since_a_moment_is_heard_on_the_open_stream() -> None:
     async def script(client: Client) -> None:
         await client.say(commit1(STRANGER, US, POST, "before"), commit1(ALICE, US, POST, "a"))
