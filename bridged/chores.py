@@ -36,7 +36,7 @@ class Chores:
                 await self._join(chore.account, envelope.id)
             case "leave":
                 # all of it at one go, so that a join that comes after finds it done
-                while not await self._leave(chore.account):
+                while not await self._leave(chore.account, for_good=chore.for_good):
                     pass
 
     async def _join(self, ref: Ref, cause: str) -> None:
@@ -68,7 +68,7 @@ class Chores:
         else:
             await core.store.write(lambda tx: tx.signal(EARS))
 
-    async def _leave(self, ref: Ref) -> bool:
+    async def _leave(self, ref: Ref, *, for_good: bool) -> bool:
         """One page of deletes; the farewell once nothing is left."""
         core = self.core
 
@@ -89,15 +89,19 @@ class Chores:
                     left += 1
             if left:
                 return False
+            if for_good:  # what went before comes back to say that it ends
+                for network in core.others(ref.network):
+                    if (last := identity.last_ghost(tx, ref, network)) is not None:
+                        identity.add_ghost(tx, last, now)
             for ghost in identity.ghosts_of(tx, ref):
-                name = f"{ref.id}#left:{ghost.ref.network}:{now}"
-                farewell = Activity(Ref(ref.network, name), ref, now, Delete(ref))
+                name = f"{ref.id}#{'ended' if for_good else 'left'}:{ghost.ref.network}:{now}"
+                farewell = Activity(Ref(ref.network, name), ref, now, Delete(ref, for_good))
                 tell(core, tx, farewell, ghost.ref.network, now)
                 identity.end_ghost(tx, ghost)
             self._unfollow(tx, ref, now)
             if identity.standing(tx, ref) != "in":  # else they came back meanwhile, and follow anew
                 follows.forget(tx, ref)
-            ledger.write(tx, now, "left", ref, actor=ref)
+            ledger.write(tx, now, "left", ref, actor=ref, reason="for good" if for_good else "")
             tx.signal(EARS)
             return True
 

@@ -9,7 +9,7 @@ import re
 from bridged import wording
 from bridged.adapter import Unreachable
 from bridged.bot import write_to
-from bridged.consent import hindrance, join, leave
+from bridged.consent import ENDED, hindrance, join, leave
 from bridged.core import Core
 from bridged.ghosts import Ghosts
 from bridged.model import BOT, Account, Activity, Message, Ref, Text
@@ -22,6 +22,8 @@ ANSWERS = 10
 _HOUR = 3600.0
 _WEEK = 7 * 86400.0
 _RATE = "answers"
+_KEPT = frozenset({"operator", "config", ENDED})
+"""What the operator decided stays decided: else `stop` and `start` would undo it."""
 _EDGES = re.compile(r"^\W+|\W+$")
 
 
@@ -88,8 +90,7 @@ class Commands:
     def _stop(self, tx: Tx, ref: Ref) -> Text:
         core = self.core
         was = core.may(tx, ref) or bool(identity.ghosts_of(tx, ref))
-        # what the operator decided stays decided: else `stop` and `start` would undo it
-        if identity.standing(tx, ref) != "out" or identity.decided_by(tx, ref) not in ("operator", "config"):
+        if identity.standing(tx, ref) != "out" or identity.decided_by(tx, ref) not in _KEPT:
             leave(core, tx, ref, "person")
         return wording.stopped(was=was)
 

@@ -22,14 +22,16 @@ LEFT = "left"
 LISTED = "not-listed"
 REMOVED = "removed-by-operator"
 REFUSES = "profile-says-no"
+ENDED = "ended-for-good"
 
 
 @dataclass(frozen=True)
 class Chore:
-    """Work the bridge gives itself about an account; done in `chores.py`."""
+    """Work the bridge gives itself about an account; done in `chores.py`. Who leaves `for_good` cannot come back."""
 
     do: Literal["join", "leave"]
     account: Ref
+    for_good: bool = False
 
 
 def order(tx: Tx, chore: Chore, now: float) -> None:
@@ -44,6 +46,8 @@ def hindrance(core: Core, tx: Tx, ref: Ref, by: str) -> str | None:
     standing, decided = identity.standing(tx, ref), identity.decided_by(tx, ref)
     if identity.refuses(tx, ref):
         return REFUSES
+    if decided == ENDED:
+        return ENDED
     if by != "person":
         return LEFT if standing == "out" and decided == "person" else None
     if core.consent(ref.network) == "listed" and standing != "in":
@@ -63,10 +67,13 @@ def join(core: Core, tx: Tx, ref: Ref, by: str) -> str | None:
 
 
 def leave(core: Core, tx: Tx, ref: Ref, by: str) -> None:
-    """The account is bridged no longer: nothing more leaves, and what was made is deleted."""
+    """The account is bridged no longer: nothing more leaves, and what was made is deleted.
+
+    With `by` ENDED the identities that stood for it end as well, also of who has left before.
+    """
     assert ref != BOT
     identity.set_standing(tx, ref, "out", by, core.now())
-    _ordered(core, tx, Chore("leave", ref))
+    _ordered(core, tx, Chore("leave", ref, for_good=by == ENDED))
     core.log.info("leaves", account=str(ref), by=by)
 
 

@@ -72,6 +72,8 @@ def hindered(core: Core, why: str, account: Account) -> Text:
         f"operator of {domain} to add you.",
         "removed-by-operator": f"You are not bridged, because the operator of {domain} has removed you. Only they can "
         "change that.",
+        "ended-for-good": f"You are not bridged, and cannot be any more: the operator of {domain} has ended the "
+        "accounts that stood for you elsewhere for good. Another account of yours can be bridged.",
     }
     return Text(said[why])
 
@@ -107,6 +109,7 @@ def status(standing: Standing) -> Text:
             "config": " because the operator of this bridge decided so",
             "profile": " because your profile says that you must not be",
             "gone": " because your account could not be found for a while",
+            "ended-for-good": " because the accounts that stood for you were ended for good",
         }
         lines = [f"You are not bridged{since}{reasons.get(standing.why or '', '')}. Write `start` to be bridged."]
     for ghost, link, followers in standing.ghosts:

@@ -116,6 +116,6 @@ def _tally(activity: Activity, act: Tally, view: View, home: Home) -> Outgoing:
 
 def _delete(act: Delete, view: View) -> Outgoing:
     if act.target == view.account.ref:
-        return profiles_out.farewell(view)
+        return profiles_out.farewell(view, final=act.final)
     live = [copy for copy in view.previous if not copy.gone and copy.ref is not None]
     return Outgoing(tuple(writes.withdrawn(copy) for copy in live))

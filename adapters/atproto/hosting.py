@@ -34,6 +34,9 @@ class Hosting:
             if write.action == "leave":
                 store.set_status(tx, did, "deleted", now)
                 return Sent()
+            if write.action == "end":
+                self._identities.end(tx, did)
+                return Sent()
             record = cbor.decode(write.record) if write.record else None
             if record is None and store.find(tx, did) is None:
                 return Sent()

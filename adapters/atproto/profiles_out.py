@@ -30,8 +30,8 @@ from bridged.api import (
     web_url,
 )
 
-PROFILE: Final = 0
-"""Number of the part made for an account itself."""
+PROFILE, ENDED = 0, 1
+"""Numbers of the parts made for an account itself."""
 MAX_NAME: Final = 64
 MAX_ABOUT: Final = 256
 MAX_ABOUT_BYTES: Final = 2560
@@ -57,9 +57,11 @@ def pin(activity: Activity, act: Pin, view: View) -> Outgoing:
     return Outgoing()
 
 
-def farewell(view: View) -> Outgoing:
-    """The account is gone, and its repo with it."""
-    return Outgoing((writes.farewell(view.account.ref, _uri(view), PROFILE),))
+def farewell(view: View, *, final: bool) -> Outgoing:
+    """The account is gone, and its repo with it; its identity stays, unless that is `final`."""
+    of, uri = view.account.ref, _uri(view)
+    ended = (writes.farewell(of, uri, ENDED, final=True),) if final else ()
+    return Outgoing((writes.farewell(of, uri, PROFILE), *ended))
 
 
 def _written(activity: Activity, view: View, pinned: Any) -> Outgoing:

@@ -12,7 +12,7 @@ from adapters.atproto import cbor
 from adapters.atproto.cid import Cid
 from bridged.api import LOCAL, Copy, Malformed, Part, Ref
 
-Action = Literal["create", "update", "delete", "leave"]
+Action = Literal["create", "update", "delete", "leave", "end"]
 _NO_FACTS: Final[dict[str, str]] = {}
 
 
@@ -23,6 +23,7 @@ class Write(msgspec.Struct, frozen=True, omit_defaults=True):
     update  likewise, in place of the one before
     delete  nothing is to stand there any more; what does not stand there is no error
     leave   the account is gone: the repo with all its records, and `#account` says so. No collection, no rkey
+    end     its identity ends: a tombstone in the directory
 
     `key` comes with a profile: a did:key of the owner's own that is to stand above all others of the identity.
     """
@@ -75,9 +76,9 @@ def withdrawn(copy: Copy) -> Part:
     return Part(copy.origin, copy.ref, body, b"", (LOCAL,), copy.part, gone=True, detail=copy.detail)
 
 
-def farewell(of: Ref, uri: Ref, number: int) -> Part:
-    """The part that takes the whole account away; `uri` is that of its profile."""
-    return Part(of, uri, msgspec.msgpack.encode(Write("leave")), b"", (LOCAL,), number, gone=True)
+def farewell(of: Ref, uri: Ref, number: int, *, final: bool = False) -> Part:
+    """The part that takes the whole account away, or if it is `final`, its identity; `uri` is that of its profile."""
+    return Part(of, uri, msgspec.msgpack.encode(Write("end" if final else "leave")), b"", (LOCAL,), number, gone=True)
 
 
 def _place(uri: Ref) -> tuple[str, str, str]:

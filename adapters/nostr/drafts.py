@@ -8,8 +8,8 @@ from typing import Final
 from adapters.nostr.event import parse_event
 from bridged.api import HOME, Activity, Copy, Part, Ref, Rejected, There, View
 
-PROFILE, RELAYS, FOLLOWS, BLOCKS, PINS = range(5)
-"""Numbers of the parts made for an account itself: kinds 0, 10002, 3, 10000 and 10001."""
+PROFILE, RELAYS, FOLLOWS, BLOCKS, PINS, VANISHED = range(6)
+"""Numbers of the parts made for an account itself: kinds 0, 10002, 3, 10000, 10001 and 62."""
 
 _NO_DETAIL: Final[Mapping[str, str]] = {}
 

@@ -160,7 +160,7 @@ def _tally(activity: Activity, act: Tally, view: View, home: Home) -> Drafts:
 
 def _delete(activity: Activity, act: Delete, view: View, home: Home) -> Drafts:
     if act.target == view.account.ref:
-        return profiles_out.farewell(activity, view)
+        return profiles_out.farewell(activity, view, final=act.final)
     subject = view.subject.act if view.subject is not None else None
     if isinstance(subject, Follow):
         return Drafts((lists.follows(activity, view),))

@@ -12,6 +12,7 @@ from adapters.nostr.drafts import (
     PINS,
     PROFILE,
     RELAYS,
+    VANISHED,
     Draft,
     Drafts,
     detail_of,
@@ -21,6 +22,7 @@ from adapters.nostr.drafts import (
     said,
     time_of,
 )
+from adapters.nostr.event import VANISH
 from adapters.nostr.home import Home
 from adapters.nostr.lists import FOLLOW_LIST, MUTE_LIST, PIN_LIST
 from adapters.nostr.note import emoji_tags, key_of, plain, pointer
@@ -74,8 +76,11 @@ def _lost(account: Account) -> Iterator[str]:
         yield "that it is a group"
 
 
-def farewell(activity: Activity, view: View) -> Drafts:
-    """The account is gone. Relays keep the newest of each kind, so the last profile says so and the lists are empty."""
+def farewell(activity: Activity, view: View, *, final: bool) -> Drafts:
+    """The account is gone. Relays keep the newest of each kind, so the last profile says so and the lists are empty.
+
+    Where that is `final`, relays are asked to forget all of it (NIP-62).
+    """
     content = msgspec.json.encode({"about": "This account is no longer bridged.", "deleted": True}).decode()
     lists = {FOLLOWS: FOLLOW_LIST, BLOCKS: MUTE_LIST, PINS: PIN_LIST}
     last = [(PROFILE, 0, content)]
@@ -86,6 +91,12 @@ def farewell(activity: Activity, view: View) -> Drafts:
         drafts.append(
             Draft(view.account.ref, kind, at, tags, text, number=number, gone=True, detail=detail_of(kind, at))
         )
+    if final:
+        at = max(draft.at for draft in drafts)
+        tags = (("relay", "ALL_RELAYS"), *provenance(view.account.ref))
+        words = "This account is no longer bridged, and never will be again."
+        detail = detail_of(VANISH, at)
+        drafts.append(Draft(view.account.ref, VANISH, at, tags, words, number=VANISHED, gone=True, detail=detail))
     return Drafts(tuple(drafts))
 
 

@@ -98,11 +98,21 @@ def add(
 
 
 @app.command()
-def remove(context: typer.Context, who: Who, json: AsJson = False) -> int:
+def remove(
+    context: typer.Context,
+    who: Who,
+    for_good: Annotated[
+        bool,
+        typer.Option(
+            "--for-good", help="End their identities elsewhere too: they can never be bridged here again. No way back."
+        ),
+    ] = False,
+    json: AsJson = False,
+) -> int:
     """Bridge an account no longer, and delete what was made of its posts."""
     from bridged.cli import members
 
-    return members.remove(context.obj, who, json)
+    return members.remove(context.obj, who, for_good, json)
 
 
 @app.command()

@@ -94,6 +94,7 @@ _DECIDED = {
     "person": "their own decision",
     "profile": "their profile says no",
     "gone": "gone from their home",
+    "ended-for-good": "removed for good",
 }
 
 

@@ -8,7 +8,7 @@ from bridged.adapter import Unreachable
 from bridged.cli.output import NO, USAGE, Failure, show
 from bridged.cli.settled import carry_out
 from bridged.config import Settings
-from bridged.consent import LEFT, REFUSES, join, leave
+from bridged.consent import ENDED, LEFT, REFUSES, join, leave
 from bridged.core import Core
 from bridged.daemon import opened
 from bridged.model import Ghost, Ref
@@ -20,6 +20,7 @@ _HINDERED = {
     LEFT: "has left the bridge, and only they can come back: by following its account",
     REFUSES: "says in their profile that they must not be bridged, and that counts for more than your word; they can"
     " follow the bridge's account once they have taken it out",
+    ENDED: "was removed for good: the identities that stood for it elsewhere have ended, and nothing can stand for it",
 }
 _LATER = "the running daemon makes it, or the next `bridged run`"
 
@@ -64,7 +65,7 @@ def add(file: Path, who: str, wait: float, as_json: bool) -> int:
     return carry_out(file, work)
 
 
-def remove(file: Path, who: str, as_json: bool) -> int:
+def remove(file: Path, who: str, for_good: bool, as_json: bool) -> int:
     async def work(settings: Settings) -> int:
         async with opened(settings, mint=True) as daemon:
             core = daemon.core
@@ -75,17 +76,20 @@ def remove(file: Path, who: str, as_json: bool) -> int:
             def unit(tx: Tx) -> None:
                 if (ghost := identity.ghost_at(tx, ref)) is not None:
                     raise Failure(f"{who} is an account this bridge made, for {ghost[0].owner}; remove that", NO)
-                if identity.standing(tx, ref) == "out" or not core.may(tx, ref):
+                if for_good and identity.decided_by(tx, ref) == ENDED:
+                    raise Failure(f"{who} was removed for good already", NO)
+                if not for_good and (identity.standing(tx, ref) == "out" or not core.may(tx, ref)):
                     why = ": its profile says that it must not be" if identity.refuses(tx, ref) else ""
                     raise Failure(f"{who} is not bridged{why}", NO)
-                leave(core, tx, ref, "operator")
+                leave(core, tx, ref, ENDED if for_good else "operator")
 
             await core.store.write(unit)
             listed = who in settings.accounts
+            ended, done = ("brings a complaint", "deleted for ever") if for_good else ("brings it back", "deleted")
             lines = [
-                f"{who} is bridged no longer",
-                "  its copies and accounts elsewhere are deleted by the running daemon, or the next `bridged run`",
-                *([f"  take it out of `accounts` in {file} too, or the next start brings it back"] if listed else []),
+                f"{who} is bridged no longer" + (", and never will be again" if for_good else ""),
+                f"  its copies and accounts elsewhere are {done} by the running daemon, or the next `bridged run`",
+                *([f"  take it out of `accounts` in {file} too, or the next start {ended}"] if listed else []),
             ]
             show({"account": _told(core, ref), "still_listed": listed}, lines, as_json)
             return 0

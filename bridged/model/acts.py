@@ -24,10 +24,11 @@ class Edit:
 class Delete:
     """What `target` did is taken back: a post, but also a like, a repost, a follow or a block.
 
-    With `target` the actor itself, the account is gone.
+    With `target` the actor itself, the account is gone; `final`: for ever, nothing will stand for it there again.
     """
 
     target: Ref
+    final: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,7 +116,8 @@ def standing(tx: Tx, ref: Ref) -> Standing | None:
 
 
 def decided_by(tx: Tx, ref: Ref) -> str | None:
-    """Who decided on the standing of an account: config, operator, person; `profile` or `gone` (see `UNDONE`)."""
+    """Who decided on the standing of an account: config, operator, person; `profile` or `gone` (see `UNDONE`),
+    or that it `ended-for-good`."""
     return tx.execute(select(members.c.by).where(members.c.network == ref.network, members.c.id == ref.id)).scalar()
 
 

@@ -262,11 +262,16 @@ class Conformance:
                     if LOCAL in part.endpoints:
                         await stage.apply(each, part)
 
-    async def test_leaving_is_said(self, stage: Stage) -> None:
+    @pytest.mark.parametrize("for_good", [False, True])
+    async def test_leaving_is_said(self, stage: Stage, for_good: bool) -> None:
         await stage.play(self.samples()[0])
-        said = await stage.leave()
+        said = await stage.leave(for_good=for_good)
         farewells = [s for s in said if isinstance(s.activity.act, Delete) and s.activity.act.target == stage.ann.ref]
         assert len(farewells) == 1
+        assert isinstance(farewells[0].out, Outgoing)
+        for part in farewells[0].out.parts:
+            if LOCAL in part.endpoints:
+                await stage.apply(farewells[0], part)
         left = await stage.bridge.read(lambda tx: acts.origins_with_copies(tx, stage.ann.ref, stage.network, 100))
         assert [k for k in left if k.live] == []
 

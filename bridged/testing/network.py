@@ -269,7 +269,11 @@ class _Fake:
                 was = view.actor.ref if target == view.account.ref else previous
                 if was is None:
                     return Outgoing(losses=("never said here",))
-                return Outgoing((part(target, was, f"gone/{target}/{activity.ref}", target=was.id, gone=True),))
+                gone = part(target, was, f"gone/{target}/{activity.ref}", target=was.id, gone=True)
+                if not act.final:
+                    return Outgoing((gone,))
+                ended = part(target, was, f"ended/{target}", text="for good", target=was.id, gone=True)
+                return Outgoing((gone, replace(ended, number=1)))
             case React(target, content) if (there := view.there[target]) and there.ref:
                 return Outgoing((own(content, there.ref.id),))
             case Repost(target) if (there := view.there[target]) and there.ref:

@@ -157,13 +157,13 @@ class Stage:
     async def _tell(self, activity: Activity) -> None:
         await self.bridge.write(lambda tx: tell(self.bridge.core, tx, activity, self.network, self.bridge.clock()))
 
-    async def leave(self) -> list[Said]:
-        """Ann is no longer bridged."""
+    async def leave(self, *, for_good: bool = False) -> list[Said]:
+        """Ann is no longer bridged, or never will be again."""
         before = len(self.said)
 
         def unit(tx: Any) -> None:
             identity.set_standing(tx, self.ann.ref, "out", "person", 0.0)
-            order(tx, Chore("leave", self.ann.ref), self.bridge.clock())
+            order(tx, Chore("leave", self.ann.ref, for_good), self.bridge.clock())
 
         await self.bridge.write(unit)
         await self.bridge.decide()

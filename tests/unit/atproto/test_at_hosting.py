@@ -128,6 +128,19 @@ async def test_who_leaves_is_deleted_and_comes_back_as_the_same(place: Place) ->
     assert await place.record(first.ref) is None
 
 
+async def test_who_is_ended_for_good_has_a_tombstone_in_the_directory(place: Place) -> None:
+    uri = place.at(ids.PROFILE, "self")
+    await place.apply(place.ghost, profile(place.ghost), writes.farewell(OWNER, uri, 0))
+    for _ in range(2):
+        await place.apply(place.ghost, writes.farewell(OWNER, uri, 1, final=True))
+        await place.adapter._identities.hand_in_all()  # pyright: ignore[reportPrivateUsage]
+    assert (await place.events())[-1][1]["status"] == "deleted"
+    log = await place.host.read(lambda tx: ours.log(tx, place.ghost.ref.id))
+    assert [operation.state is None for operation in log] == [False, True]
+    assert not await place.host.read(lambda tx: ours.unsent(tx, place.ghost.ref.id)), "the directory has it"
+    assert await place.adapter._identities.described(place.ghost.ref.id) is None  # pyright: ignore[reportPrivateUsage]
+
+
 async def test_feeds_are_declared_by_the_bot_for_each_network(place: Place) -> None:
     await place.apply(place.bot, profile(place.bot))
     declared = {name: ids.record_ref(place.bot.ref.id, feeds.COLLECTION, name) for name in ("everyone", "nostr")}

@@ -481,6 +481,18 @@ def test_removed_account_loses_its_copies(running: Running, say: Say) -> None:
     assert (again.code, again.err) == (1, "bridged: alpha:art is not bridged\n")
 
 
+def test_who_is_removed_for_good_cannot_be_added_again(running: Running, say: Say) -> None:
+    assert say("-c", running.file, "add", "alpha:ace", "--wait", 20).code == 0
+    assert say("-c", running.file, "remove", "alpha:ace").code == 0
+    told = say("-c", running.file, "remove", "alpha:ace", "--for-good").out
+    assert told.startswith("alpha:ace is bridged no longer, and never will be again\n")
+    again = say("-c", running.file, "remove", "alpha:ace", "--for-good")
+    assert (again.code, again.err) == (1, "bridged: alpha:ace was removed for good already\n")
+    back = say("-c", running.file, "add", "alpha:ace")
+    assert back.code == 1
+    assert "alpha:ace was removed for good: the identities that stood for it elsewhere have ended" in back.err
+
+
 def test_status_counts_members_ghosts_and_what_waits(running: Running, say: Say) -> None:
     assert say("-c", running.file, "add", "alpha:asa", "--wait", 20).code == 0
     running.post("p3 asa anybody there")

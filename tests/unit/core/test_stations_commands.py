@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from bridged.adapter import Rejected
 from bridged.commands import command
-from bridged.consent import leave
+from bridged.consent import ENDED, leave
 from bridged.model import Ref, Span, Text
 from bridged.store import acts, identity
 from bridged.testing import FakeNetwork, Harness
@@ -132,7 +132,12 @@ async def test_unknown_word_gets_help(bridge_of: Any, red: FakeNetwork, blue: Fa
 
 @pytest.mark.parametrize(
     ("case", "said"),
-    [("refuses", "#nobridge"), ("listed", "not on the list"), ("removed", "the operator of bridge.test has removed")],
+    [
+        ("refuses", "#nobridge"),
+        ("listed", "not on the list"),
+        ("removed", "the operator of bridge.test has removed"),
+        ("ended", "cannot be any more: the operator of bridge.test has ended"),
+    ],
 )
 async def test_start_is_refused_with_the_reason(
     bridge_of: Any, red: FakeNetwork, blue: FakeNetwork, case: str, said: str
@@ -140,20 +145,40 @@ async def test_start_is_refused_with_the_reason(
     bridge = await _bridge(bridge_of, red, blue, consent={"red": "listed" if case == "listed" else "opt-in"})
     if case == "refuses":
         red.change("alice", refuses="#nobridge")
-    if case == "removed":
-        await bridge.write(lambda tx: leave(bridge.core, tx, red.ref("alice"), "operator"))
+    if case in ("removed", "ended"):
+        by = "operator" if case == "removed" else ENDED
+        await bridge.write(lambda tx: leave(bridge.core, tx, red.ref("alice"), by))
     assert said in await _write(bridge, red, "alice", "start")
     assert (await _standing(bridge, red.ref("alice")))[0] != "in"
 
 
+@pytest.mark.parametrize("by", ["operator", ENDED])
 async def test_stop_does_not_undo_what_the_operator_decided(
-    bridge_of: Any, red: FakeNetwork, blue: FakeNetwork
+    bridge_of: Any, red: FakeNetwork, blue: FakeNetwork, by: str
 ) -> None:
     bridge = await _bridge(bridge_of, red, blue)
-    await bridge.write(lambda tx: leave(bridge.core, tx, red.ref("alice"), "operator"))
+    await bridge.write(lambda tx: leave(bridge.core, tx, red.ref("alice"), by))
     await _write(bridge, red, "alice", "stop")
     assert "operator" in await _write(bridge, red, "alice", "start")
-    assert await _standing(bridge, red.ref("alice")) == ("out", "operator")
+    assert await _standing(bridge, red.ref("alice")) == ("out", by)
+
+
+@pytest.mark.parametrize("before", ["bridged", "left"])
+async def test_who_is_ended_for_good_says_so_on_every_network_once(
+    bridge_of: Any, red: FakeNetwork, blue: FakeNetwork, before: str
+) -> None:
+    bridge = await _bridge(bridge_of, red, blue)
+    await _write(bridge, red, "alice", "start")
+    if before == "left":
+        await _write(bridge, red, "alice", "stop")
+    ghost = await bridge.read(lambda tx: identity.last_ghost(tx, red.ref("alice"), "blue"))
+    assert ghost is not None
+    told = len(blue.received("Delete"))
+    await bridge.write(lambda tx: leave(bridge.core, tx, red.ref("alice"), ENDED))
+    await bridge.settle()
+    said = [(t.target, t.text) for t in blue.received("Delete")[told:]]
+    assert said == [(ghost.ref.id, "")] * (before == "bridged") + [(ghost.ref.id, "for good")]
+    assert await bridge.read(lambda tx: identity.ghost_at(tx, ghost.ref)) == (ghost, "gone")
 
 
 async def test_status_tells_of_ghosts_followers_and_deliveries(

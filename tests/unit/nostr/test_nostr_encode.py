@@ -415,3 +415,11 @@ def test_leaving_empties_the_lists_and_says_so_in_the_profile() -> None:
     assert json.loads(found[0].content)["deleted"] is True
     assert found[1].at == 9_000_000_001
     assert not any(tag[0] in ("p", "e") for d in found for tag in d.tags)
+
+
+def test_leaving_for_good_asks_all_relays_to_forget_last_of_all() -> None:
+    lists = (copy(3, [["p", BOB]], "", number=2, of=ALICE, at=9_000_000_000),)
+    found = drafts(Delete(ALICE, final=True), own=lists)
+    assert [(d.kind, d.number, d.gone) for d in found] == [(0, 0, True), (3, 2, True), (62, 5, True)]
+    assert found[-1].at == max(d.at for d in found)
+    assert ("relay", "ALL_RELAYS") in found[-1].tags
