@@ -76,7 +76,7 @@ class Atproto:
 
     def __init__(self, config: AtprotoConfig, host: Host) -> None:
         self._config, self._host = config, host
-        self._home = Home(config.long_posts, config.moderation.url if config.moderation else "")
+        self._home = Home(config.long_posts, config.moderation.url if config.moderation else "", config.articles)
         directory = Directory(host) if config.plc == EMBEDDED else config.plc
         self._directory = directory if isinstance(directory, Directory) else None
         self._names = Names(host, self._document)

@@ -110,6 +110,7 @@ class AtprotoConfig(BaseModel):
     is left out below is nothing. With the public directory it is what the public network has.
 
     `did_method` is for new accounts. `operator_key` (did:key) may change all identities made here, above our own keys.
+    `articles`: they are published as site.standard.document beside the post that tells of them.
     `appview` answers for handles and threads. `firehose` is for how many days our events can be read again.
     """
 
@@ -123,6 +124,7 @@ class AtprotoConfig(BaseModel):
     appview: Annotated[str, AfterValidator(_optional)] = ""
     moderation: ModerationConfig | None = None
     long_posts: LongPosts = "thread"
+    articles: bool = False
     pace: PaceConfig = PaceConfig()
     firehose: Annotated[int, Field(ge=1, le=365)] = 3
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final, cast
 
 from adapters.atproto import ids
+from adapters.atproto.articles import read_article
 from adapters.atproto.embeds import read_embed
 from adapters.atproto.envelopes import (
     ACCOUNT,
@@ -51,13 +52,13 @@ MAX_TAGS: Final = 8
 GONE: Final = frozenset({"deleted", "takendown", "suspended", "deactivated"})
 """What a host says of an account whose content is not to be shown any more, be it for a while (specs/account)."""
 
-_BRIDGED: Final = frozenset({ids.POST, ids.LIKE, ids.REPOST, ids.FOLLOW, ids.BLOCK})
+_BRIDGED: Final = frozenset({ids.POST, ids.ARTICLE, ids.LIKE, ids.REPOST, ids.FOLLOW, ids.BLOCK})
 
 
 def decode(envelope: Envelope) -> tuple[Activity, ...]:
     """The activities an envelope stands for; none for records that are not bridged.
 
-    Raises Malformed: envelope, signer, record, text, reply, subject, channel.
+    Raises Malformed: envelope, signer, record, text, title, reply, subject, channel.
     """
     at = envelope.received_at
     match envelope.channel:
@@ -100,7 +101,7 @@ def _change(change: Change, heard: float) -> tuple[Activity, ...]:
     act = _act(change, ref, actor, record, heard)
     if act is None:
         return ()
-    at = dated(record.get("createdAt"), heard)
+    at = dated(record.get("publishedAt" if change.collection == ids.ARTICLE else "createdAt"), heard)
     mark = ""
     if isinstance(act, Post | Edit):
         mark = act.body.mark
@@ -115,6 +116,9 @@ def _act(change: Change, ref: Ref, actor: Ref, record: Mapping[str, Any], heard:
     match change.collection:
         case ids.POST:
             body = _body(change, ref, actor, record, heard)
+            return Post(body) if change.operation == "create" else Edit(body)
+        case ids.ARTICLE:
+            body = _article(change, ref, actor, record, heard)
             return Post(body) if change.operation == "create" else Edit(body)
         case ids.LIKE | ids.REPOST:
             uri = _uri(subject)
@@ -193,6 +197,32 @@ def _body(change: Change, ref: Ref, actor: Ref, record: Mapping[str, Any], heard
         tags=_tags(record.get("tags"), text),
         mark=mark_of(record),
         detail={"cid": change.cid, **detail},
+    )
+
+
+def _article(change: Change, ref: Ref, actor: Ref, record: Mapping[str, Any], heard: float) -> PostBody:
+    said = read_article(record, change.site, change.did, change.pds)
+    url = said.url or ids.page(ref.id, change.handle)
+    # a text in a form of its own is read at its home
+    text = said.text if said.text.plain else Text(url, (Span(0, len(url), "link", url),))
+    labels = values_of(record)
+    warning = warning_of(labels)
+    return PostBody(
+        ref=ref,
+        author=actor,
+        text=text,
+        at=dated(record.get("publishedAt"), heard),
+        title=said.title,
+        summary=said.summary,
+        image=said.image,
+        warning=warning,
+        sensitive=bool(warning),
+        audience="followers" if NOT_FOR_STRANGERS in labels else "public",
+        url=url,
+        uri=ref.id,
+        tags=_tags(record.get("tags"), text),
+        mark=mark_of(record),
+        detail={"cid": change.cid, **said.facts},
     )
 
 

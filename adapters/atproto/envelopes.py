@@ -36,6 +36,7 @@ class Change(msgspec.Struct, frozen=True, omit_defaults=True):
     handle      of `did`, without @; "" where it is not known or does not lead back
     pds         https address of the host of `did`, without a trailing slash; "" where it is not known: then the
                 record's blobs have no address, and are left out
+    site        web address of the publication that an article is part of; "" where that is not known
     """
 
     did: str
@@ -47,6 +48,7 @@ class Change(msgspec.Struct, frozen=True, omit_defaults=True):
     record: dict[str, Any] | None = None
     handle: str = ""
     pds: str = ""
+    site: str = ""
 
 
 class Person(msgspec.Struct, frozen=True, omit_defaults=True):

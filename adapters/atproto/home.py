@@ -10,8 +10,11 @@ LongPosts = Literal["thread", "cut"]
 class Home:
     """`long_posts`: what does not fit one post becomes a thread, or is cut and ends in a card that links to the whole.
 
+    `articles`: they are records of site.standard.document, too.
+
     `moderation` is the https address of the service that reports go to, without a trailing slash; "": there is none.
     """
 
     long_posts: LongPosts = "thread"
     moderation: str = ""
+    articles: bool = False

@@ -24,6 +24,8 @@ BLOCK: Final = "app.bsky.graph.block"
 PROFILE: Final = "app.bsky.actor.profile"
 THREADGATE: Final = "app.bsky.feed.threadgate"
 POSTGATE: Final = "app.bsky.feed.postgate"
+ARTICLE: Final = "site.standard.document"
+PUBLICATION: Final = "site.standard.publication"
 
 _PAGES: Final = {
     "app.bsky.feed.generator": "feed",

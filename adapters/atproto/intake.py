@@ -7,6 +7,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from adapters.atproto.articles import publication
 from adapters.atproto.envelopes import (
     Change,
     Person,
@@ -16,11 +17,11 @@ from adapters.atproto.envelopes import (
     record_envelope,
 )
 from adapters.atproto.patience import Patience
-from adapters.atproto.wanted import POST, PROFILE
+from adapters.atproto.wanted import ARTICLE, POST, PROFILE
 from bridged.api import Envelope, Host, Unreachable
 
 LOOK_AT_ONCE: Final = 16
-_SHOWN: Final = frozenset({POST, PROFILE})
+_SHOWN: Final = frozenset({POST, PROFILE, ARTICLE})
 
 
 class People(Protocol):
@@ -32,6 +33,10 @@ class People(Protocol):
 
     async def person(self, did: str) -> Person | None:
         """Everything about the account as it is now, asked anew; None when there is no such account."""
+        ...
+
+    async def site(self, did: str, rkey: str) -> str:
+        """The web address of a publication; "" for what has none."""
         ...
 
 
@@ -99,7 +104,9 @@ class Intake:
         try:
             async with asyncio.timeout_at(until), self._at_once:
                 handle, pds = await self._people.whereabouts(change.did)
+                part_of = publication(change.record) if change.collection == ARTICLE else None
+                site = await self._people.site(*part_of) if part_of is not None else ""
         except (Unreachable, TimeoutError):
             self._host.log.warning("atproto_host_unknown", did=change.did, collection=change.collection)
             return change
-        return msgspec.structs.replace(change, handle=handle, pds=pds)
+        return msgspec.structs.replace(change, handle=handle, pds=pds, site=site)

@@ -1,16 +1,17 @@
 """Accounts of the network as they are now: who they are, where they live, and their profile there."""
 
 from typing import Any, Final, cast
-from urllib.parse import quote
+from urllib.parse import urlencode
 
 import msgspec
 
+from adapters.atproto import ids
 from adapters.atproto.envelopes import Person
 from adapters.atproto.identity import INVALID, Resolver
-from bridged.api import EgressFailed, EgressRefused, Host, Unreachable
+from bridged.api import EgressFailed, EgressRefused, Host, Unreachable, web_url
 
-MAX_PROFILE: Final = 64 * 1024
-PROFILE_PATH: Final = "/xrpc/com.atproto.repo.getRecord?collection=app.bsky.actor.profile&rkey=self&repo="
+RECORD_PATH: Final = "/xrpc/com.atproto.repo.getRecord"
+MAX_RECORD: Final = 64 * 1024
 
 
 class Accounts:
@@ -29,11 +30,20 @@ class Accounts:
         if found is None:
             return None
         handle = "" if found.handle == INVALID else found.handle
-        return Person(did, handle, found.pds, await self._profile(found.pds, did) if found.pds else None)
+        profile = await self._record(found.pds, did, ids.PROFILE, "self") if found.pds else None
+        return Person(did, handle, found.pds, profile)
 
-    async def _profile(self, pds: str, did: str) -> dict[str, Any] | None:
+    async def site(self, did: str, rkey: str) -> str:
+        """The web address of a publication; "" for what has none. Raises Unreachable."""
+        found = await self._resolver.resolve(did)
+        record = await self._record(found.pds, did, ids.PUBLICATION, rkey) if found and found.pds else None
+        url = record.get("url") if record else None
+        return (web_url(url) or "") if isinstance(url, str) else ""
+
+    async def _record(self, pds: str, did: str, collection: str, rkey: str) -> dict[str, Any] | None:
+        query = urlencode({"collection": collection, "rkey": rkey, "repo": did})
         try:
-            answer = await self._host.http.get(pds + PROFILE_PATH + quote(did), limit=MAX_PROFILE)
+            answer = await self._host.http.get(f"{pds}{RECORD_PATH}?{query}", limit=MAX_RECORD)
         except (EgressFailed, EgressRefused) as error:
             raise Unreachable(error.why) from None
         if answer.status == 400:
@@ -43,5 +53,5 @@ class Accounts:
         try:
             value: object = msgspec.json.decode(answer.body, type=dict[str, Any]).get("value")
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
-            raise Unreachable("no profile in the answer") from None
+            raise Unreachable("no record in the answer") from None
         return cast("dict[str, Any]", value) if isinstance(value, dict) else None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from adapters.atproto import cbor, ids, tid, writes
+from adapters.atproto.articles import ARTICLE, article
 from adapters.atproto.embeds_out import Files, addresses, card, files, with_quote
 from adapters.atproto.facets import MAX_BYTES, MAX_GRAPHEMES, facets_of, is_tag
 from adapters.atproto.flat import joined
@@ -65,10 +66,22 @@ def post(activity: Activity, body: PostBody, view: View, home: Home, *, edited: 
     uris = _posts(body, view, len(said.texts), edited=edited)
     parts = [*_parts(activity, body, view, said, uris, edited=edited)]
     old = view.previous if edited else ()
-    parts += gates(body, uris, view, old)
+    parts += gates(body, uris, view, [copy for copy in old if copy.part != ARTICLE])
+    if home.articles:
+        parts += _article(activity, body, view, uris[0], parts, edited=edited)
     if edited and not parts:
         return Outgoing((), ("the edit changed nothing that shows here",))
     return Outgoing(tuple(parts), losses)
+
+
+def _article(
+    activity: Activity, body: PostBody, view: View, post: Ref, parts: list[Part], *, edited: bool
+) -> Iterator[Part]:
+    """The whole of what has a title, beside the `post` that tells of it, as it is or is about to be."""
+    before = {copy.part: copy for copy in view.previous}
+    told: Part | Copy = next((part for part in parts if part.number == 0 and not part.gone), None) or before[0]
+    when = min(activity.at, view.at) if edited else None
+    yield from article(body, Strong(post.id, told.detail["cid"]), view, before.get(ARTICLE), when)
 
 
 def place(actor: Ref, collection: str, source: Ref, at: float, part: int = 0) -> Ref:

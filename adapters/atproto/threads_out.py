@@ -1,5 +1,6 @@
 """How a post of ours is tied to others: strongRefs to what it answers and quotes. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,17 +50,17 @@ def thread_of(body: PostBody, view: View) -> Thread:
     last = max((c for c in there.parts if not c.gone and c.ref and c.part < GATES), key=lambda c: c.part, default=None)
     if last is not None and last.ref is not None:
         uri, detail = last.ref.id, last.detail
-    parent = _strong(uri, detail.get("cid", ""))
+    parent = _strong(uri, detail)
     if parent is None:
         return Thread(orphan=True)
-    return Thread(parent, _strong(detail.get("root", ""), detail.get("root_cid", "")) or parent)
+    return Thread(parent, _strong(detail.get("root", ""), {"cid": detail.get("root_cid", "")}) or parent)
 
 
 def strong(there: There | None) -> Strong | None:
     """What stands there, the first post where it became several; None where nothing can be named."""
     if there is None or there.ref is None:
         return None
-    return _strong(there.ref.id, there.detail.get("cid", ""))
+    return _strong(there.ref.id, there.detail)
 
 
 def target(view: View, origin: Ref) -> Strong:
@@ -70,5 +71,7 @@ def target(view: View, origin: Ref) -> Strong:
     return found
 
 
-def _strong(uri: str, cid: str) -> Strong | None:
-    return Strong(uri, cid) if cid and ids.split(uri) is not None else None
+def _strong(uri: str, detail: Mapping[str, str]) -> Strong | None:
+    """An article is answered and liked by way of the post that tells of it, if one does."""
+    uri, cid = (detail["post"], detail["post_cid"]) if "post" in detail else (uri, detail.get("cid", ""))
+    return Strong(uri, cid) if cid and ids.is_post(uri) else None

@@ -11,8 +11,11 @@ POST: Final = "app.bsky.feed.post"
 
 GATES: Final = ("app.bsky.feed.threadgate", "app.bsky.feed.postgate")
 
+ARTICLE: Final = "site.standard.document"
+
 COLLECTIONS: Final = (
     POST,
+    ARTICLE,
     "app.bsky.feed.like",
     "app.bsky.feed.repost",
     *GATES,

@@ -76,7 +76,11 @@ class FakePeople:
     def __init__(self, places: Mapping[str, tuple[str, str]] | None = None) -> None:
         self.places = dict(places or {})
         self.persons: dict[str, Person] = {}
+        self.sites: dict[tuple[str, str], str] = {}
         self.asked: list[str] = []
+
+    async def site(self, did: str, rkey: str) -> str:
+        return self.sites.get((did, rkey), "")
 
     async def whereabouts(self, did: str) -> tuple[str, str]:
         self.asked.append(did)

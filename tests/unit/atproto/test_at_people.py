@@ -7,13 +7,15 @@ import pytest
 from adapters.atproto.documents import Document
 from adapters.atproto.envelopes import Person
 from adapters.atproto.identity import INVALID
-from adapters.atproto.people import PROFILE_PATH, Accounts
+from adapters.atproto.people import RECORD_PATH, Accounts
 from bridged.api import EgressFailed, Unreachable
 from bridged.testing.fakehost import FakeHost
 
 DID = "did:plc:aaaaaaaaaaaaaaaaaaaaaaaa"
 PDS = "https://pds.test"
-PAGE = f"{PDS}{PROFILE_PATH}did%3Aplc%3Aaaaaaaaaaaaaaaaaaaaaaaaa"
+REPO = "repo=did%3Aplc%3Aaaaaaaaaaaaaaaaaaaaaaaaa"
+PAGE = f"{PDS}{RECORD_PATH}?collection=app.bsky.actor.profile&rkey=self&{REPO}"
+BLOG = f"{PDS}{RECORD_PATH}?collection=site.standard.publication&rkey=3lwafzkjqm25s&{REPO}"
 PROFILE = {"$type": "app.bsky.actor.profile", "displayName": "Alice"}
 
 
@@ -78,3 +80,26 @@ async def test_a_host_that_does_not_answer_is_unreachable(status: int) -> None:
     host.http.pages[PAGE] = EgressFailed("connect")
     with pytest.raises(Unreachable):
         await people.person(DID)
+
+
+@pytest.mark.parametrize(
+    ("value", "url"),
+    [
+        ({"url": "https://blog.example", "name": "Bees"}, "https://blog.example"),
+        ({"url": "javascript:alert(1)"}, ""),
+        ({"url": 7}, ""),
+        ({}, ""),
+    ],
+)
+async def test_publication_has_the_address_it_says_if_that_is_one(value: object, url: str) -> None:
+    people, host, _ = accounts(Document(DID, "alice.test", None, PDS))
+    host.http.serve(BLOG, json.dumps({"value": value}).encode())
+    assert await people.site(DID, "3lwafzkjqm25s") == url
+
+
+async def test_publication_of_nobody_or_that_is_not_there_has_no_address() -> None:
+    people, host, _ = accounts(Document(DID, "alice.test", None, PDS))
+    host.http.serve(BLOG, b'{"error":"RecordNotFound"}', status=400)
+    assert await people.site(DID, "3lwafzkjqm25s") == ""
+    nobody, _, _ = accounts(None)
+    assert await nobody.site(DID, "3lwafzkjqm25s") == ""

@@ -70,6 +70,10 @@ _MEMBERS = [
     *("$type", "text", "embed", "record", "uri", "cid", "reply", "root", "parent", "images", "image", "external"),
     *("media", "labels", "values", "val", "langs", "tags", "facets", "subject", "createdAt", "ref", "$link"),
 ]
+_FIELDS = [
+    *("text", "embed", "reply", "subject", "labels", "langs", "facets", "tags"),
+    *("title", "site", "path", "description", "textContent", "coverImage", "bskyPostRef", "publishedAt"),
+]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=20) | st.sampled_from([DID, CID]),
     lambda inner: (
@@ -85,16 +89,16 @@ JSON = st.recursive(
 
 
 @given(
-    st.sampled_from([ids.POST, ids.LIKE, ids.REPOST, ids.FOLLOW, ids.BLOCK, ids.PROFILE, "a.b.c"]),
+    st.sampled_from([ids.POST, ids.LIKE, ids.REPOST, ids.FOLLOW, ids.BLOCK, ids.PROFILE, ids.ARTICLE, "a.b.c"]),
     st.sampled_from(["create", "update", "delete"]),
-    st.dictionaries(st.sampled_from(["text", "embed", "reply", "subject", "labels", "langs", "facets", "tags"]), JSON),
+    st.dictionaries(st.sampled_from(_FIELDS), JSON),
     st.booleans(),
 )
 def test_strange_records_raise_nothing_but_malformed(
     collection: str, operation: Any, record: dict[str, Any], whole: bool
 ) -> None:
     if whole:
-        record = {"text": "x", **record}
+        record = {"text": "x", "title": "x", **record}
     change = Change(DID, collection, "self", operation, CID, record=record, pds="https://pds.example")
     try:
         for activity in decode(record_envelope(change, AT)):
