@@ -4,9 +4,8 @@ Each check takes text of any length and content, and takes time that grows with 
 """
 
 import re
-from calendar import timegm
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import date
 from typing import Final
 
 from adapters.atproto.tid import is_tid
@@ -67,7 +66,7 @@ _GRANDFATHERED: Final = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE | re.ASCII,
 )
-_FOUR_CENTURIES: Final = 146_097 * 86_400
+_EPOCH: Final = date(1970 + 400, 1, 1).toordinal()
 _YEAR_ZERO: Final = -62_167_219_200
 
 
@@ -142,12 +141,14 @@ def parse_datetime(text: str) -> float:
         if int(found[9]) > 23 or int(found[10]) > 59:
             raise Malformed("datetime")
         offset = (int(found[9]) * 60 + int(found[10])) * (60 if found[8] == "+" else -60)
+    if hour > 23 or minute > 59 or second > 59:
+        raise Malformed("datetime")
     try:
-        # 400 years are a whole number of weeks in the calendar: Python begins with year 1
-        moved = datetime(year + 400, month, day, hour, minute, second, tzinfo=UTC)
+        # the calendar repeats itself after 400 years: Python begins with year 1
+        days = date(year + 400, month, day).toordinal() - _EPOCH
     except ValueError as error:
         raise Malformed("datetime") from error
-    whole = timegm(moved.timetuple()) - _FOUR_CENTURIES - offset
+    whole = days * 86_400 + hour * 3600 + minute * 60 + second - offset
     if whole < _YEAR_ZERO:
         raise Malformed("datetime")
     return whole + float("0." + (found[7] or "0"))

@@ -9,7 +9,7 @@ import itertools
 import os
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import SimpleNamespace
@@ -31,10 +31,14 @@ from tests.bench.frame import Figure, Run, at_least, at_most
 from tests.unit.atproto.pds_kit import NOW, POST, did, key, opened
 
 FEW, MANY = 10_000, 100_000
+AT_ONCE = 8
+"""Repositories that change at one time, as when many people speak: their commits share what the disk takes."""
 READERS = 1_000
 ARROBA = Path(os.environ.get("BRIDGED_PEERS", ROOT / ".cache" / "interop")) / "arroba" / "bin" / "python"
 _DID = did(0)
 _KEY = key(_DID)
+_REPOS = Repos()
+"""One for all, as the daemon has it."""
 _WORDS = "some words that people say " * 4
 _UNHINDERED = (10_000, 10_000_000, 100_000_000)
 """Events a second, an hour and a day: no relay is waited for."""
@@ -50,13 +54,14 @@ def bench(run: Run) -> Iterator[Figure]:
 class Ours:
     """One repository as the daemon keeps it: a transaction of its own for every commit, on disk when it returns."""
 
-    def __init__(self, db: Store, size: int) -> None:
-        self._db, self._repos, self._size = db, Repos(), size
+    def __init__(self, db: Store, size: int, who: str = _DID) -> None:
+        self._db, self._size = db, size
+        self._did, self._key = who, key(who)
         self._next = itertools.count(size)
 
     async def fill(self) -> "Ours":
         await self._db.write(lambda tx: firehose.set_pace(tx, _UNHINDERED))
-        await self._db.write(lambda tx: self._repos.create(tx, _DID, "ours.test", _KEY, NOW))
+        await self._db.write(lambda tx: _REPOS.create(tx, self._did, "ours.test", self._key, NOW))
         posts = map(_write, range(self._size))
         while chunk := list(itertools.islice(posts, 200)):
             await self._apply(chunk)
@@ -77,11 +82,21 @@ class Ours:
         return time.monotonic()
 
     async def _apply(self, writes: list[Write]) -> None:
-        await self._db.write(lambda tx: self._repos.apply(tx, _DID, _KEY, writes, NOW))
+        await self._db.write(lambda tx: _REPOS.apply(tx, self._did, self._key, writes, NOW))
+
+
+async def _at_once(repos: Sequence[Ours], count: int) -> tuple[float, float]:
+    """What of that a commit takes when each of these has one at the same time."""
+    spent: list[tuple[float, float]] = []
+    for _ in range(count):
+        wall, busy = time.perf_counter(), time.process_time()
+        await asyncio.gather(*(one.say() for one in repos))
+        spent.append(((time.perf_counter() - wall) / len(repos), (time.process_time() - busy) / len(repos)))
+    return _medians(spent)
 
 
 class InMemory:
-    """The same without a database: checked, put into the tree, signed, packed, and made an event."""
+    """A commit without a database: checked, put into the tree, signed, packed, and made an event."""
 
     def __init__(self, size: int) -> None:
         self._blocks: dict[Cid, bytes] = {}
@@ -108,15 +123,16 @@ class InMemory:
         changed = tree.change(self._nodes, self._root, ops)
         made = commit.sign(_KEY, _DID, tid.after(self._rev or None, int(NOW * 1e6), 0), changed.root)
         head = made.block()
-        sent = {Cid.of(head): head, **changed.covering}
+        cid = Cid.of(head)
+        sent = {cid: head, **changed.covering}
         sent |= {op.cid: blocks[op.path] for op in ops if op.cid is not None}
         fields = firehose.commit_fields(
             _DID,
-            commit=Cid.of(head),
+            commit=cid,
             rev=made.rev,
             since=self._rev,
             prev_data=self._root,
-            blocks=car.write(Cid.of(head), sent.items()),
+            blocks=car.write(cid, sent.items()),
             ops=ops,
         )
         self._seq += 1
@@ -146,6 +162,9 @@ async def _commits(run: Run, arroba: Child | None, few: int, many: int) -> list[
             folder = run.folder / f"repo{size}"
             folder.mkdir()
             stores.append(await Ours(await stack.enter_async_context(opened(folder)), size).fill())
+        (folder := run.folder / "repos").mkdir()
+        db = await stack.enter_async_context(opened(folder))
+        together = [await Ours(db, few, did(number)).fill() for number in range(AT_ONCE)]
         memories = [InMemory(few), InMemory(many)]
         numbers = itertools.count(few)
         if arroba:
@@ -153,6 +172,7 @@ async def _commits(run: Run, arroba: Child | None, few: int, many: int) -> list[
         found: list[dict[str, tuple[float, float]]] = []
         for _ in range(rounds + 1):
             once = {"durable": await stores[0].commits(count), "durable, many": await stores[1].commits(count)}
+            once["at once"] = await _at_once(together, count // 5)
             once |= {"memory": memories[0].commits(count), "memory, many": memories[1].commits(count)}
             if arroba:
                 posts = [_post(number) for number in itertools.islice(numbers, max(5, count // 5))]
@@ -172,13 +192,19 @@ def _judged(found: list[dict[str, tuple[float, float]]], few: int, many: int) ->
         pairs = [(once[one][which], once[other][which]) for once in found]
         return sorted(pairs, key=lambda pair: pair[0] / pair[1])[len(pairs) // 2]
 
-    for kind, where, factor in (("durable", "on disk", 10), ("memory", "in memory", 40)):
-        what = f"commit of one record {where}, {few:,} in the repository"
+    disk, memory = "on disk", "in memory"
+    for kind, where, factor in (
+        ("durable", disk, 10),
+        ("at once", f"{disk}, {AT_ONCE} at once", 10),
+        ("memory", memory, 40),
+    ):
         if "arroba" in found[0]:
             ours, theirs = middle(kind, "arroba", 0)
             busy, theirs_busy = middle(kind, "arroba", 1)
+            what = f"commit of one record {where}, {few:,} in the repository"
             note = f"processor time {busy:.2f} ms, ratio {theirs_busy / busy:.0f}"
             yield Figure(what, 1000 / ours, "/s", 1000 / theirs, "arroba in memory", at_least(factor), note)
+    for kind, where in (("durable", disk), ("memory", memory)):
         large, small = middle(f"{kind}, many", kind, 1)
         beside = f"with {few:,}"
         what = f"processor time of a commit {where}, {many:,} in the repository"

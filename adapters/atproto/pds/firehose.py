@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from adapters.atproto import cbor
 from adapters.atproto.cid import Cid
 from adapters.atproto.pds import pace
-from adapters.atproto.pds.tables import SPANS, events, sequence
+from adapters.atproto.pds.tables import SPANS, WAITED, events, sequence
 from adapters.atproto.repo.proof import Op
 from bridged.api import Prepared, Tx
 
@@ -27,16 +27,11 @@ JUMP: Final = 1_000_000
 _MOST: Final = tuple(sequence.c[f"most_{span}"] for span in SPANS)
 _FULL: Final = tuple(sequence.c[f"full_{span}"] for span in SPANS)
 _ONE: Final = sequence.c.id == 1
-_NEXT: Final = Prepared(
-    sa.update(sequence)
-    .where(_ONE)
-    .values(last=sequence.c.last + 1)
-    .returning(sequence.c.last, sequence.c["at"], sequence.c.due, *_MOST, *_FULL)
-)
+_BEFORE: Final = Prepared(sa.select(sequence.c.last, sequence.c["at"], sequence.c.due, *_MOST, *_FULL).where(_ONE))
 _TOOK: Final = Prepared(
     sa.update(sequence)
     .where(_ONE)
-    .values({"due": sa.bindparam("then"), "at": sa.bindparam("new_at")})
+    .values({"last": sa.bindparam("seq"), "due": sa.bindparam("then"), "at": sa.bindparam("new_at")})
     .values({column.name: sa.bindparam(f"new_{column.name}") for column in _FULL})
 )
 _LAST: Final = Prepared(sa.select(sequence.c.last).where(_ONE))
@@ -48,7 +43,7 @@ _AFTER: Final = Prepared(
     .limit(sa.bindparam("most"))
 )
 _WAITING: Final = Prepared(
-    sa.select(sa.func.min(events.c.seq), sa.func.min(events.c.due)).where(events.c.due > sa.bindparam("now"))
+    sa.select(sa.func.min(events.c.seq), sa.func.min(events.c.due)).where(WAITED, events.c.due > sa.bindparam("now"))
 )
 _OLDEST: Final = Prepared(sa.select(events.c.seq).order_by(events.c.seq).limit(1))
 
@@ -101,16 +96,16 @@ def _op(op: Op) -> dict[str, Any]:
 def emit(tx: Tx, repo: int, kind: str, fields: dict[str, Any], at: float) -> int:
     """Number and keep an event, in the transaction that it tells of, and give it its turn. Returns its `seq`."""
     now = int(at * 1000)
-    row = tx.execute(_NEXT, {}).one()
-    seq, back = int(row.last), int(row.at) - now
+    row = tx.execute(_BEFORE, {}).one()
+    seq, back = row.last + 1, row.at - now
     if back < CLOCK:
         back = 0
     else:  # the clock was wrong, and what waits is not to wait for that
-        tx.execute(sa.update(events).where(events.c.due > now).values(due=events.c.due - back))
+        tx.execute(sa.update(events).where(WAITED, events.c.due > now).values(due=events.c.due - back))
     most, full = row[3:6], [bucket - back for bucket in row[6:9]]
     due, full = pace.turn(most, full, now, row.due - back)
     after = {f"new_{column.name}": value for column, value in zip(_FULL, full, strict=True)}
-    tx.execute(_TOOK, {"then": int(due), "new_at": now, **after})
+    tx.execute(_TOOK, {"seq": seq, "then": int(due), "new_at": now, **after})
     body = {**fields, "seq": seq, "time": _spelled(at)}
     waits = int(due) if due > now else 0
     tx.execute(
@@ -157,7 +152,7 @@ class Budget(NamedTuple):
 
 def budget(tx: Tx, now: float) -> Budget:
     row = tx.execute(sa.select(*_MOST, *_FULL).where(_ONE)).one()
-    waiting = tx.execute(sa.select(sa.func.count()).where(events.c.due > now * 1000)).scalar_one()
+    waiting = tx.execute(sa.select(sa.func.count()).where(WAITED, events.c.due > now * 1000)).scalar_one()
     return Budget(tuple(row[:3]), tuple(pace.left(row[:3], row[3:], now * 1000)), int(waiting))
 
 

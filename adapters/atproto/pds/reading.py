@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from adapters.atproto.cid import Cid
 from adapters.atproto.pds.store import Repo, node_of, read_row
-from adapters.atproto.pds.tables import nodes, record_blobs, records, repos
+from adapters.atproto.pds.tables import SETTLED, nodes, record_blobs, records, repos
 from adapters.atproto.repo import car, mst
 from adapters.atproto.repo.mst import Node, Nodes
 from bridged.api import Prepared, Tx
@@ -84,8 +84,8 @@ def blocks(tx: Tx, repo: Repo, cids: Sequence[Cid]) -> dict[Cid, bytes]:
     """Those of the blocks that the repository has."""
     wanted = [bytes(cid) for cid in cids]
     found = {repo.head_cid: repo.head} if repo.head_cid in cids else {}
-    for table in (nodes, records):
-        query = sa.select(table.c.cid, table.c.body).where(table.c.repo == repo.id, table.c.cid.in_(wanted))
+    for table, where in ((nodes, SETTLED), (records, sa.true())):
+        query = sa.select(table.c.cid, table.c.body).where(table.c.repo == repo.id, where, table.c.cid.in_(wanted))
         found |= {Cid(row.cid): bytes(row.body) for row in tx.execute(query).all()}
     return found
 

@@ -4,7 +4,7 @@ Units of work. Writes come one after the other, whichever repository they are ab
 grows in the order in which events become visible. Of a tree only the nodes on the way to what changes are read.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, Literal, cast
@@ -15,7 +15,7 @@ from adapters.atproto import lexicon
 from adapters.atproto.cid import RAW, Cid
 from adapters.atproto.crypto import SigningKey
 from adapters.atproto.pds import firehose
-from adapters.atproto.pds.tables import nodes, record_blobs, records, repos
+from adapters.atproto.pds.tables import SETTLED, nodes, record_blobs, records, repos
 from adapters.atproto.repo import car, commit, mst, tree
 from adapters.atproto.repo.mst import Nodes
 from adapters.atproto.repo.proof import Op
@@ -28,6 +28,8 @@ MAX_OPS: Final = 200
 MAX_BLOCKS: Final = 2_000_000
 """Bytes that the blocks of one event may have."""
 MAX_RECORD: Final = 1_000_000
+_SETTLE_IN: Final = 128
+"""After so many nodes, taken by lot, those settle that came before the newest commit."""
 
 _REPO: Final = Prepared(sa.select(repos).where(repos.c.did == sa.bindparam("of")))
 _COMMITTED: Final = Prepared(
@@ -36,11 +38,20 @@ _COMMITTED: Final = Prepared(
     .values(rev=sa.bindparam("new_rev"), root=sa.bindparam("new_root"), head=sa.bindparam("new_head"))
 )
 _NODE: Final = Prepared(
-    sa.select(nodes.c.body).where(nodes.c.repo == sa.bindparam("of"), nodes.c.cid == sa.bindparam("id"))
+    sa.select(nodes.c.body).where(nodes.c.repo == sa.bindparam("of"), SETTLED, nodes.c.cid == sa.bindparam("id"))
 )
 _ADD_NODES: Final = Prepared(sa.insert(nodes))
 _DROP_NODES: Final = Prepared(
-    sa.delete(nodes).where(nodes.c.repo == sa.bindparam("of"), nodes.c.cid == sa.bindparam("id"))
+    sa.delete(nodes).where(
+        nodes.c.repo == sa.bindparam("of"),
+        nodes.c.settled == sa.bindparam("kind"),
+        nodes.c.cid == sa.bindparam("id"),
+    )
+)
+_SETTLE: Final = Prepared(
+    sa.update(nodes)
+    .where(nodes.c.repo == sa.bindparam("of"), nodes.c.settled == 0, nodes.c.rev != sa.bindparam("newest"))
+    .values(settled=1)
 )
 _HELD: Final = Prepared(
     sa.select(records.c.cid).where(records.c.repo == sa.bindparam("of"), records.c.path == sa.bindparam("at"))
@@ -195,14 +206,16 @@ class Repos:
         changed = tree.change(self._nodes, repo.root, ops)
         made = commit.sign(key, repo.did, after(repo.rev, int(at * 1e6), 0), changed.root)
         following = replace(repo, rev=made.rev, root=changed.root, head=made.block())
-        blocks = {following.head_cid: following.head, **changed.covering}
+        head = following.head_cid
+        blocks = {head: following.head, **changed.covering}
         blocks |= {op.cid: bodies[op.path] for op in ops if op.cid is not None}
-        packed = car.write(following.head_cid, blocks.items())
+        packed = car.write(head, blocks.items())
         if len(packed) > MAX_BLOCKS:
             raise Malformed("size")
-        if changed.gone:
-            tx.execute(_DROP_NODES, [{"of": repo.id, "id": bytes(gone)} for gone in changed.gone])
+        self._drop(tx, repo, changed.gone)
         self._add(tx, following, changed.new)
+        if changed.root[-1] % _SETTLE_IN < len(changed.new):
+            tx.execute(_SETTLE, {"of": repo.id, "newest": made.rev})
         for op in ops:
             if op.prev is not None:
                 tx.execute(_DROP_RECORDS, {"of": repo.id, "at": op.path})
@@ -218,7 +231,7 @@ class Repos:
             return following
         fields = firehose.commit_fields(
             repo.did,
-            commit=following.head_cid,
+            commit=head,
             rev=made.rev,
             since=repo.rev,
             prev_data=repo.root,
@@ -229,9 +242,15 @@ class Repos:
         return following
 
     def _add(self, tx: Tx, repo: Repo, blocks: dict[Cid, bytes]) -> None:
-        rows = [{"repo": repo.id, "cid": bytes(cid), "rev": repo.rev, "body": body} for cid, body in blocks.items()]
-        if rows:
-            tx.execute(_ADD_NODES, rows)
+        if blocks:
+            row = {"repo": repo.id, "settled": 0, "rev": repo.rev}
+            tx.execute(_ADD_NODES, [{**row, "cid": cid, "body": body} for cid, body in blocks.items()])
+
+    def _drop(self, tx: Tx, repo: Repo, gone: Collection[Cid]) -> None:
+        for settled in (0, 1) if gone else ():
+            rows = [{"of": repo.id, "kind": settled, "id": cid} for cid in gone]
+            if tx.execute(_DROP_NODES, rows).rowcount == len(rows):
+                break  # most often none had settled
 
 
 def node_of(tx: Tx, repo: int, cid: Cid) -> bytes | None:

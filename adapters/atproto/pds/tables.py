@@ -27,11 +27,18 @@ nodes: Final = sa.Table(
     "atproto_nodes",
     _metadata,
     sa.Column("repo", sa.BigInteger, primary_key=True),
+    sa.Column("settled", sa.SmallInteger, primary_key=True),
     sa.Column("cid", sa.LargeBinary, primary_key=True),
     sa.Column("rev", sa.Text, nullable=False),
     sa.Column("body", sa.LargeBinary, nullable=False),
 )
-"""Nodes of the trees as they are now; `rev` is the commit they came with."""
+"""Nodes of the trees as they are now; `rev` is the commit they came with.
+
+Ids have no order, so that each node would be written to a page of its own. But most do not last until the next commit:
+those of the latest, not `settled` yet (0), lie side by side.
+"""
+SETTLED: Final = nodes.c.settled.in_((sa.literal_column("0", sa.SmallInteger), sa.literal_column("1", sa.SmallInteger)))
+"""Of either kind: to be said wherever a node is looked up by its id."""
 
 records: Final = sa.Table(
     "atproto_records",
@@ -56,7 +63,7 @@ record_blobs: Final = sa.Table(
 events: Final = sa.Table(
     "atproto_events",
     _metadata,
-    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("seq", _Serial, primary_key=True, autoincrement=False),
     sa.Column("repo", sa.BigInteger, nullable=False),
     sa.Column("at", sa.BigInteger, nullable=False),
     sa.Column("due", sa.BigInteger, nullable=False),
@@ -65,6 +72,8 @@ events: Final = sa.Table(
 )
 """The firehose: each `frame` as it is sent; `at` in seconds since 1970, `due` in milliseconds: it is not shown before,
 nor what follows it. 0: it had not to wait."""
+WAITED: Final = events.c.due > sa.literal_column("0")
+"""Those that the index of turns has: to be said wherever a turn is looked for."""
 
 sequence: Final = sa.Table(
     "atproto_sequence",

@@ -20,7 +20,7 @@ MAX_KEY: Final = 1024
 MAX_NODE: Final = 1 << 20
 """Longest node of others that is read, in bytes."""
 CACHED: Final = 4096
-"""Nodes that a `Nodes` keeps at hand."""
+"""Nodes that a `Nodes` keeps at hand, at least those asked for last."""
 
 _KEY: Final = re.compile("[a-zA-Z0-9._:~-]+/[a-zA-Z0-9._:~-]+")
 _NULL: Final = b"\xf6"
@@ -201,42 +201,45 @@ class Nodes:
         self.blocks = blocks
         self.seen: dict[Cid, Node] | None = None
         """Where it is a dict, all nodes asked for or written are put there."""
-        self._cached: dict[Cid, Node] = {}
+        self._young: dict[Cid, Node] = {}
+        self._old: dict[Cid, Node] = {}
 
     def node(self, cid: Cid, height_: int | None) -> Node:
         """Raises Missing, or Malformed as `read_node` does."""
-        node = self._cached.get(cid)
+        node = self._young.get(cid)
         if node is None:
-            data = self.blocks(cid)
-            if data is None:
-                raise Missing(cid)
-            node = read_node(data, height_)
-            self.keep(cid, node)
-        elif height_ is not None and node.height != height_:
+            node = self._old.get(cid) or self._read(cid, height_)
+            self._keep(cid, node)
+        if height_ is not None and node.height != height_:
             raise Malformed("node")
-        elif self.seen is not None:
+        if self.seen is not None:
             self.seen[cid] = node
         return node
 
-    def keep(self, cid: Cid, node: Node) -> None:
-        """Have a written node at hand."""
-        if self.seen is not None:
-            self.seen[cid] = node
-        self._cached[cid] = node
-        if len(self._cached) > CACHED:
-            del self._cached[next(iter(self._cached))]
+    def _read(self, cid: Cid, height_: int | None) -> Node:
+        data = self.blocks(cid)
+        if data is None:
+            raise Missing(cid)
+        return read_node(data, height_)
+
+    def _keep(self, cid: Cid, node: Node) -> None:
+        """By generations: to let go of the oldest node each time takes longer the more went before it."""
+        self._young[cid] = node
+        if len(self._young) >= CACHED:
+            self._young, self._old = {}, self._young
 
     def write(self, root: Node, blocks: dict[Cid, bytes]) -> Cid:
         """The id of a tree, whose nodes not written yet are put in `blocks`."""
-        if root.cid is None:
-            for at, tree in enumerate(root.trees):
-                if isinstance(tree, Node):
-                    root.trees = (*root.trees[:at], self.write(tree, blocks), *root.trees[at + 1 :])
+        cid = root.cid
+        if cid is None:
+            root.trees = tuple([self.write(tree, blocks) if isinstance(tree, Node) else tree for tree in root.trees])
             data = write_node(root)
-            root.cid = Cid.of(data)
-            blocks[root.cid] = data
-            self.keep(root.cid, root)
-        return root.cid
+            root.cid = cid = Cid.of(data)
+            blocks[cid] = data
+            self._keep(cid, root)
+            if self.seen is not None:
+                self.seen[cid] = root
+        return cid
 
     def below(self, node: Node, at: int) -> Node | None:
         """The tree left of the key number `at`."""

@@ -49,7 +49,8 @@ def undo(nodes: Nodes, root: Node, ops: Iterable[Op]) -> Node:
 def cover(nodes: Nodes, root: Cid, ops: Iterable[Op]) -> dict[Cid, Node]:
     """All nodes of the new tree that others read to undo `ops`.
 
-    That is what was read here, and the way to each path and to the keys beside it, as the reference server has it.
+    That is the way to each path and to the keys beside it, as the reference server has it, and what was read here to
+    undo them; to undo one op nothing else is read.
     """
     ops = list(ops)
     nodes.seen = found = dict[Cid, Node]()
@@ -57,7 +58,8 @@ def cover(nodes: Nodes, root: Cid, ops: Iterable[Op]) -> dict[Cid, Node]:
         tree = nodes.node(root, None)
         for op in ops:
             _look_around(nodes, tree, op.path)
-        undo(nodes, tree, ops)
+        if len(ops) > 1:
+            undo(nodes, tree, ops)
     finally:
         nodes.seen = None
     return found

@@ -26,7 +26,10 @@ class Changed:
 
 
 def change(nodes: Nodes, root: Cid, ops: Sequence[Op]) -> Changed:
-    """Carry out `ops` on the tree at `root`. Raises Missing, and Malformed where `prev` is not what is there."""
+    """Carry out `ops`, each of which changes something, on the tree at `root`.
+
+    Raises Missing, and Malformed where `prev` is not what is there.
+    """
     nodes.seen = seen = dict[Cid, Node]()
     written: dict[Cid, bytes] = {}
     try:
@@ -36,7 +39,7 @@ def change(nodes: Nodes, root: Cid, ops: Sequence[Op]) -> Changed:
                 tree, before = mst.delete(nodes, tree, op.path)
             else:
                 tree, before = mst.put(nodes, tree, op.path, op.cid)
-            if before != op.prev:
+            if before != op.prev or before == op.cid:
                 raise Malformed("inversion")
         old = set(seen)
         after = nodes.write(tree, written)

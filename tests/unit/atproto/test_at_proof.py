@@ -88,6 +88,20 @@ def test_every_commit_is_undone_from_its_blocks_alone(commits: list[dict[str, in
             assert others.write(tree, {}) == before
 
 
+@given(st.dictionaries(st.sampled_from(KEYS), st.integers(0, 3)), st.sampled_from(KEYS), st.none() | st.just(9))
+def test_to_undo_one_op_nothing_is_read_that_does_not_cover_it(
+    held: dict[str, int | None], path: str, value: int | None
+):
+    blocks: dict[Cid, bytes] = {}
+    nodes = Nodes(blocks.get)
+    before, _ = commit(nodes, blocks, nodes.write(mst.empty(), blocks), held)
+    root, ops = commit(nodes, blocks, before, {path: value})
+    covering = proof.cover(nodes, root, ops)
+    nodes.seen = read = dict[Cid, mst.Node]()
+    proof.undo(nodes, nodes.node(root, None), ops)
+    assert set(read) <= set(covering)
+
+
 def whole() -> tuple[Cid, Cid, list[Op], dict[Cid, bytes]]:
     blocks: dict[Cid, bytes] = {}
     nodes = Nodes(blocks.get)

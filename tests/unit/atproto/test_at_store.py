@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from adapters.atproto.cid import RAW, Cid
-from adapters.atproto.pds import firehose, store, tables
+from adapters.atproto.pds import firehose, reading, store, tables
 from adapters.atproto.pds.store import NoRepo, Repo, Repos, Write
 from adapters.atproto.repo import mst
 from adapters.atproto.repo.mst import Nodes
@@ -274,6 +274,8 @@ async def test_replay_of_500_random_changes_is_what_20_repos_hold(db: Store, rep
         nodes.seen = {}
         assert dict(mst.walk(nodes, nodes.node(repo.root, None))) == reader.repos[who]
         assert set(nodes.seen) == set(blocks), "a node was left behind"
+        assert await db.read(lambda tx, repo=repo, of=list(blocks): reading.blocks(tx, repo, of)) == blocks
+    assert {row.settled for row in await rows(db, tables.nodes)} == {0, 1}, "both kinds were looked up"
 
 
 async def test_a_commit_reads_the_way_to_what_changes_and_no_more(db: Store, repos: Repos):

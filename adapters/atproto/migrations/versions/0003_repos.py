@@ -30,9 +30,11 @@ def upgrade() -> None:
     op.create_table(
         "atproto_nodes",
         sa.Column("repo", sa.BigInteger(), primary_key=True),
+        sa.Column("settled", sa.SmallInteger(), primary_key=True),
         sa.Column("cid", sa.LargeBinary(), primary_key=True),
         sa.Column("rev", sa.Text(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "atproto_records",
@@ -55,7 +57,7 @@ def upgrade() -> None:
     op.create_index("ix_atproto_record_blobs_path", "atproto_record_blobs", ["repo", "path"])
     op.create_table(
         "atproto_events",
-        sa.Column("seq", sa.BigInteger(), primary_key=True, autoincrement=False),
+        sa.Column("seq", serial, primary_key=True, autoincrement=False),
         sa.Column("repo", sa.BigInteger(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("due", sa.BigInteger(), nullable=False),
@@ -63,7 +65,8 @@ def upgrade() -> None:
         sa.Column("frame", sa.LargeBinary(), nullable=False),
     )
     op.create_index("ix_atproto_events_repo", "atproto_events", ["repo", "seq"])
-    op.create_index("ix_atproto_events_due", "atproto_events", ["due"])
+    waits = sa.text("due > 0")
+    op.create_index("ix_atproto_events_due", "atproto_events", ["due"], sqlite_where=waits, postgresql_where=waits)
     op.create_table(
         "atproto_sequence",
         sa.Column("id", sa.Integer(), primary_key=True, autoincrement=False),
