@@ -101,7 +101,7 @@ class Prepared:
         return found
 
     def _put_together(self, conn: Connection, given: Mapping[str, Any]) -> _Plain:
-        key = (*given, *(len(given[name]) for name in self._lists))
+        key = (*given, *(len(given[name]) for name in self._lists)) if self._lists else tuple(given)
         plain = self._plain.get(key)
         if plain is None:
             plain = self._plain[key] = _compiled(self.statement, conn, given, self._lists)

@@ -20,6 +20,8 @@ from bridged.api import Busy, EgressFailed, EgressRefused, Host, Malformed
 QUEUE: Final = 512
 """Events that wait to be stored; when it is full, the stream is read no further."""
 BATCH: Final = 64
+GATHER: Final = 0.25
+"""Seconds that what comes next has to become more: a transaction for each event would cost more than the stream."""
 SAVE_EVERY: Final = 5.0
 """Seconds of nothing for us after which the cursor is stored by itself."""
 RATE: Final = 5000.0
@@ -222,6 +224,8 @@ class Stream(Generic[Item]):
                 except Busy as busy:
                     await self._pause(busy.after)
             self._saved = place
+            if self._queue.qsize() < BATCH:
+                await asyncio.sleep(GATHER)
 
     async def _save(self) -> None:
         """Nothing waits: all that was read until now is stored, or was not for us."""
