@@ -56,6 +56,8 @@ _DIALS = 3
 """Addresses tried, one after the other, for a websocket."""
 _GOODBYE = 2.0
 """Seconds the other side has to answer the end of a websocket."""
+_PING, _PONG = 20.0, 20.0
+"""Seconds between the pings of a websocket, and until one is answered: who is gone without a word is noticed then."""
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _OF_ONE_HOST = frozenset({"host"})
@@ -185,6 +187,8 @@ class Egress:
                     compression=None,
                     proxy=None,
                     open_timeout=None,
+                    ping_interval=_PING,
+                    ping_timeout=_PONG,
                     close_timeout=_GOODBYE,
                     **options,
                 )

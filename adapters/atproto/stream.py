@@ -36,7 +36,8 @@ _REFUSED: Final = 20
 """The guard said no to an address: tried as if for the so-manieth time."""
 _YIELD_EVERY: Final = 32
 _CLOSE_SECONDS: Final = 1.0
-_TOO_BIG: Final = 1009
+_WHY: Final = {1009: "too_big", 1011: "silent"}
+"""What we hung up for, by the code that we said it with: a frame beyond all bounds, a ping that was not answered."""
 
 
 class Ended(Exception):
@@ -102,7 +103,7 @@ class Stream(Generic[Item]):
         self._saved = ""
         self._heard = host.heard()
         self._wanted = Wanted(self._heard)
-        self._skipping = 0
+        self._skipping, self._losses = 0, 0
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -123,7 +124,9 @@ class Stream(Generic[Item]):
             except EgressFailed as failed:
                 why = failed.why
                 self._dialect.refused(failed)
-            self._gauge(0.0)
+            self._losses += 1
+            self._gauge("stream_connected", 0.0)
+            self._gauge("stream_losses", self._losses)
             if why == "too_big":
                 self._pass_over(moved=self._dialect.cursor != before)
             attempt = 1 if loop.time() - began > _STEADY else attempt + 1
@@ -131,8 +134,8 @@ class Stream(Generic[Item]):
             self._host.log.warning("atproto_stream_lost", stream=name, why=why, again_in=round(wait, 1))
             await self._pause(wait)
 
-    def _gauge(self, value: float) -> None:
-        self._host.gauge("stream_connected", value, stream=self._dialect.cursor_key)
+    def _gauge(self, name: str, value: float) -> None:
+        self._host.gauge(name, value, stream=self._dialect.cursor_key)
 
     def _pass_over(self, *, moved: bool) -> None:
         """What is too large would come again and again: it is passed over, by as few numbers as it takes."""
@@ -146,7 +149,7 @@ class Stream(Generic[Item]):
         self._heard = self._host.heard()
         self._wanted = Wanted(self._heard)
         socket = await self._host.http.websocket(self._dialect.url(self._wanted), max_size=self._dialect.max_frame)
-        self._gauge(1.0)
+        self._gauge("stream_connected", 1.0)
         self._host.log.info("atproto_stream_connected", stream=self._dialect.cursor_key, cursor=self._dialect.cursor)
         why = "closed"
         try:
@@ -168,9 +171,8 @@ class Stream(Generic[Item]):
             try:
                 frame: bytes = await socket.recv(decode=False)
             except ConnectionClosed as closed:
-                raise Ended(
-                    "too_big" if closed.sent is not None and closed.sent.code == _TOO_BIG else "closed"
-                ) from None
+                code = closed.sent.code if closed.sent is not None else 0
+                raise Ended(_WHY.get(code, "closed")) from None
             except Exception as error:  # whatever the library calls it, there is nothing more to read
                 raise Ended("closed") from error
             taken += 1

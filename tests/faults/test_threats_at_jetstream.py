@@ -18,6 +18,7 @@ from .kit.heaven import HANDLES, Heaven, heaven
 from .kit.raw import TEXT, frame
 from .kit.sky import FOLLOW, POST, Person, Turn, commit_of, hold, raw, spelled
 from .kit.watch import calm
+from .test_threats_at_streams import half_open
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -112,6 +113,10 @@ async def test_stream_is_believed_as_is_documented_but_not_about_ourselves(here:
     await here.good()
     assert len(here.peer.posts()) == sent + 1
     assert here.copies("nor did the bot") == []
+
+
+async def test_stream_that_is_silent_without_an_end_is_left_within_a_minute(here: Heaven) -> None:
+    await half_open(here)
 
 
 async def floods(socket: ServerConnection, _cursor: str) -> None:

@@ -57,6 +57,68 @@ BROKEN: dict[str, Turn] = {
 }
 
 
+async def half_open(here: Heaven) -> None:
+    """The other side takes a stream, says something, and is gone without a word: nothing is read there any more, so
+    no ping answered, and no connection ended. What is said then is only kept."""
+    sky, before, cursors = here.sky, await here.stream("losses"), len(here.sky.hose.cursors)
+    gone, back = asyncio.Event(), asyncio.Event()
+
+    async def goes(socket: ServerConnection, cursor: str) -> None:
+        await sky.say(here.ada, here.ada.post(f"said {before} times before silence"))
+        for seq, said in sky.hose.kept:
+            if seq > int(cursor):
+                await socket.send(said)
+        await eventually(lambda: here.copies(f"said {before} times before silence"), timeout=30)
+        socket.transport.pause_reading()  # type: ignore[attr-defined]
+        gone.set()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(back.wait(), 60)
+        socket.transport.abort()
+
+    sky.hose.turns = [goes]
+    await sky.hose.drop()
+    await asyncio.wait_for(gone.wait(), 60)
+    assert await here.stream("connected") == 1
+    read = sky.seq
+    await sky.say(here.ada, here.ada.post(f"said {before} times into silence"))
+    for _ in range(3):  # 15 s are not too long yet
+        await here.waits(5)
+    assert await here.stream("losses") == before + 1
+    for _ in range(7):
+        await here.waits(5)
+    await eventually(lambda: len(sky.hose.cursors) == cursors + 2, timeout=10)
+    back.set()
+    assert '"why": "silent"' in here.daemon.log
+    assert await here.stream("losses") == before + 2
+    assert int(sky.hose.cursors[-1]) <= read, "from where it was"
+    await eventually(lambda: here.copies(f"said {before} times into silence"), timeout=10)
+    await here.good()
+    for when in ("before", "into"):
+        assert len(here.copies(f"said {before} times {when} silence")) == 1
+    assert await here.stream("connected") == 1
+
+
+async def test_stream_that_is_silent_without_an_end_is_left_within_a_minute(here: Heaven) -> None:
+    await half_open(here)
+
+
+async def test_figures_tell_of_a_stream_that_lets_nobody_in(here: Heaven) -> None:
+    async def connected(figure: float) -> bool:
+        return await here.stream("connected") == figure
+
+    before = await here.stream("losses")
+    here.sky.hose.shut = True
+    await here.sky.hose.drop()
+    await eventually(lambda: connected(0))
+    await here.sky.say(here.ada, here.ada.post("said before a shut door"))
+    assert await connected(0)
+    here.sky.hose.shut = False
+    await eventually(lambda: connected(1), timeout=30)
+    assert await here.stream("losses") > before
+    await eventually(lambda: here.copies("said before a shut door"))
+    await here.good()
+
+
 async def test_stream_that_is_no_good_is_left_and_nothing_is_missed(here: Heaven) -> None:
     """One connection after the other: each begins well, goes bad, and has to be given up for the next."""
     sky, ended = here.sky, list[str]()

@@ -37,6 +37,7 @@ class Heaven:
     """The actor that ada is on the fediverse."""
     clock: Clock
     ahead: float = 0.0
+    waited: float = 0.0
 
     def copies(self, text: str) -> list[Got]:
         """What carol was sent of it."""
@@ -61,6 +62,16 @@ class Heaven:
             self.ahead += 40.0
             self.clock.ahead(self.ahead)
             await asyncio.sleep(1.2)
+
+    async def waits(self, seconds: float) -> None:
+        """So long goes by for whatever the daemon waits for, and something wakes it; its time of day stays."""
+        self.waited += seconds
+        self.clock.waited(self.waited)
+        await self.daemon.get("/healthz")
+
+    async def stream(self, figure: str) -> float:
+        """A figure of the stream that it hears people on."""
+        return await self.daemon.metric(f"bridged_atproto_stream_{figure}")
 
     async def of(self, reason: str, kind: str = "refused") -> float:
         return await self.daemon.metric(f"bridged_{kind}_total", network="atproto", reason=reason)

@@ -21,6 +21,7 @@ from urllib.parse import parse_qs, unquote
 
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
 
 from adapters.atproto import cbor, documents, plc, tid
 from adapters.atproto.cid import Cid
@@ -94,12 +95,18 @@ class Hose:
         self.kept: list[tuple[int, bytes | str]] = []
         self.turns: list[Turn] = []
         self.sockets: list[ServerConnection] = []
+        self.shut = False
+        """Whether nobody is let in."""
 
     @contextlib.asynccontextmanager
     async def open(self, address: str = "127.0.0.1", port: int = 0) -> AsyncIterator["Hose"]:
-        async with serve(self._serve, address, port, compression=None, max_size=None, close_timeout=0.2) as server:
+        options: dict[str, Any] = {"compression": None, "max_size": None, "close_timeout": 0.2}
+        async with serve(self._serve, address, port, process_request=self._admit, **options) as server:
             self.url = f"ws://{address}:{next(iter(server.sockets)).getsockname()[1]}"
             yield self
+
+    def _admit(self, socket: ServerConnection, request: Request) -> Response | None:
+        return socket.respond(503, "not now") if self.shut else None
 
     async def _serve(self, socket: ServerConnection) -> None:
         assert socket.request is not None
