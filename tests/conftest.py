@@ -15,6 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from bridged.testing import FakeNetwork, Harness
+from tests import databases
 
 POSTGRES = os.environ.get("BRIDGED_TEST_POSTGRES", "postgresql+asyncpg://postgres@127.0.0.1:5432/postgres")
 
@@ -29,19 +30,27 @@ if _outside not in sys.path:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-async def store_url(request: pytest.FixtureRequest) -> str:
-    """The `store` setting: SQLite, then an empty scratch database on PostgreSQL."""
+async def store_url(request: pytest.FixtureRequest) -> AsyncIterator[str]:
+    """The `store` setting: SQLite, then a database on PostgreSQL with the core's tables, empty."""
     if request.param == "sqlite":
-        return "sqlite"
-    url: str = request.getfixturevalue("scratch_database")
-    await _run(url, "DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
-    return url
+        yield "sqlite"
+        return
+    async with databases.lent(databases.CORES) as url:
+        yield url
 
 
-@pytest.fixture(scope="session")
-def scratch_database() -> Iterator[str]:
-    """One database for the session: making and dropping one costs more than most tests do."""
-    yield from _scratch()
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def bare_store_url(request: pytest.FixtureRequest) -> AsyncIterator[str]:
+    """The same without tables."""
+    if request.param == "sqlite":
+        yield "sqlite"
+        return
+    async with databases.lent(()) as url:
+        yield url
+
+
+def pytest_sessionfinish() -> None:
+    asyncio.run(databases.drop())
 
 
 @pytest.fixture(scope="session")
@@ -97,6 +106,8 @@ async def bridge_of(store_url: str, tmp_path: Path) -> AsyncIterator[Bridge]:
         classes = [n.adapter if isinstance(n, FakeNetwork) else n for n in networks]
         harness = Harness(classes, store=store_url, data_dir=tmp_path / "var", **settings)
         opened.append(harness)
+        if harness.core.store.sqlite:
+            await databases.laid(tmp_path / "var" / "bridged.sqlite3", databases.CORES)
         await harness.open()
         return harness
 

@@ -70,10 +70,10 @@ class Old:
 
 
 @pytest.fixture(params=VERSIONS)
-async def old(request: pytest.FixtureRequest, store_url: str, tmp_path: Path) -> AsyncIterator[Old]:
-    was = await put_back(request.param, store_url, tmp_path / "var")
+async def old(request: pytest.FixtureRequest, bare_store_url: str, tmp_path: Path) -> AsyncIterator[Old]:
+    was = await put_back(request.param, bare_store_url, tmp_path / "var")
     outside = Outside()
-    async with Harness(ADAPTERS, data_dir=tmp_path / "var", store=store_url, http=outside) as bridge:
+    async with Harness(ADAPTERS, data_dir=tmp_path / "var", store=bare_store_url, http=outside) as bridge:
         yield Old(bridge, outside, was)
 
 
@@ -131,12 +131,12 @@ async def test_old_database_goes_on_where_it_stopped(old: Old) -> None:
     assert len(outside.posted) == before
 
 
-async def test_network_that_joins_an_old_database_has_what_is_said_from_then_on(store_url: str, tmp_path: Path) -> None:
-    was = await put_back("issue-4", store_url, tmp_path / "var")
+async def test_network_that_joins_an_old_database_has_what_is_said_from_then_on(bare_store_url: str, tmp_path: Path) -> None:
+    was = await put_back("issue-4", bare_store_url, tmp_path / "var")
     outside = Outside()
     third = {"atproto": {"plc": "embedded"}}
     async with Harness(
-        [*ADAPTERS, Atproto], data_dir=tmp_path / "var", store=store_url, http=outside, configs=third
+        [*ADAPTERS, Atproto], data_dir=tmp_path / "var", store=bare_store_url, http=outside, configs=third
     ) as bridge:
         old = Old(bridge, outside, was)
         note = await old.town.note("said to three networks")
@@ -153,13 +153,13 @@ async def test_network_that_joins_an_old_database_has_what_is_said_from_then_on(
         assert not await bridge.copies(Ref("activitypub", was["second"]), "atproto")
 
 
-@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("bare_store_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_backup_of_an_old_database_is_restored_and_upgraded(
-    version: str, store_url: str, tmp_path: Path, scratch_beside: str
+    version: str, bare_store_url: str, tmp_path: Path, scratch_beside: str
 ) -> None:
     """A backup made beside the old schema; into the other kind of database."""
-    was = await put_back(version, store_url, tmp_path / "old")
+    was = await put_back(version, bare_store_url, tmp_path / "old")
     for name in ("old", "new"):
         (tmp_path / name).mkdir(exist_ok=True)
         (tmp_path / name / "secret.key").touch(0o600)

@@ -7,9 +7,9 @@ from bridged.store.engine import Store, Tx
 from bridged.store.upgrade import CORE
 
 
-async def test_process_takes_others_for_dead_and_never_itself(scratch_database: str) -> None:
+async def test_process_takes_others_for_dead_and_never_itself(scratch_beside: str) -> None:
     """Its own sign of life may be old by the time its turn comes to look: where it alone is busy, nobody else is."""
-    store = Store(scratch_database)
+    store = Store(scratch_beside)
     await store.open()
     try:
         await store.migrate(CORE, "bridged_version")
