@@ -25,7 +25,7 @@ run: setup
 # Two files at a time, but for tests/interop: it has one world of real peers, at fixed addresses.
 test: setup-dev
 ifeq ($(ARGS),)
-	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/interop
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/interop
 	$(BIN)/python -m pytest tests/interop
 else
 	$(BIN)/python -m pytest $(ARGS)

@@ -28,6 +28,19 @@ if [ ${#missing[@]} -gt 0 ]; then
   DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${missing[@]}" >&2
 fi
 
+# One pip installs for all: it takes longer to make one than to make a venv.
+venvs() {
+  local peer pids=() pid
+  [ -x "$into/pip/bin/pip" ] || "$python" -m venv "$into/pip"
+  for peer in sloppy pubby arroba nostr; do
+    [ -x "$into/$peer/bin/python" ] || "$python" -m venv --without-pip "$into/$peer"
+    "$into/pip/bin/python" -m pip --python "$into/$peer/bin/python" install -q --disable-pip-version-check \
+      --require-hashes --only-binary :all: -r "$here/kit/requirements-$peer.txt" >&2 & pids+=($!)
+  done
+  for pid in "${pids[@]}"; do wait "$pid"; done
+}
+venvs & venvs=$!
+
 # A Node >= 22: the system's, else the npm package `node`, whose install script fetches the package of this processor;
 # where install scripts are off, that package by name.
 major() { "$1" -p 'process.versions.node.split(".")[0]' 2>/dev/null || echo 0; }
@@ -51,14 +64,8 @@ npm_ci() {
   (cd "$into/$2" && PATH="$into/bin:$PATH" npm ci --ignore-scripts --no-audit --no-fund >&2)
   cp "$1/package-lock.json" "$into/$2/installed.json"
 }
-npm_ci "$here/kit" npm
+npm_ci "$here/kit" npm & tools=$!
 npm_ci "$here/kit/atproto" atproto & stack=$!
-
-for peer in pubby nostr sloppy arroba; do
-  [ -x "$into/$peer/bin/python" ] || "$python" -m venv "$into/$peer"
-  "$into/$peer/bin/python" -m pip install -q --disable-pip-version-check --require-hashes --only-binary :all: \
-    -r "$here/kit/requirements-$peer.txt" >&2
-done
-wait "$stack"
+wait "$tools"; wait "$stack"; wait "$venvs"
 echo "$stamp" >"$into/installed"
 echo "peers are in $into" >&2
