@@ -29,13 +29,19 @@ if _outside not in sys.path:
     sys.path.append(_outside)
 
 
+@pytest.fixture
+def tables() -> databases.Migrations:
+    """Those that a database has before the test."""
+    return databases.CORES
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-async def store_url(request: pytest.FixtureRequest) -> AsyncIterator[str]:
-    """The `store` setting: SQLite, then a database on PostgreSQL with the core's tables, empty."""
+async def store_url(request: pytest.FixtureRequest, tables: databases.Migrations) -> AsyncIterator[str]:
+    """The `store` setting: SQLite, then a database on PostgreSQL with the tables, empty."""
     if request.param == "sqlite":
         yield "sqlite"
         return
-    async with databases.lent(databases.CORES) as url:
+    async with databases.lent(tables) as url:
         yield url
 
 
@@ -98,7 +104,7 @@ Bridge = Callable[..., Awaitable[Harness]]
 
 
 @pytest.fixture
-async def bridge_of(store_url: str, tmp_path: Path) -> AsyncIterator[Bridge]:
+async def bridge_of(store_url: str, tables: databases.Migrations, tmp_path: Path) -> AsyncIterator[Bridge]:
     """Opens a bridge over networks: `await bridge_of(red, blue, answers={"red": "drop"})`."""
     opened: list[Harness] = []
 
@@ -107,7 +113,7 @@ async def bridge_of(store_url: str, tmp_path: Path) -> AsyncIterator[Bridge]:
         harness = Harness(classes, store=store_url, data_dir=tmp_path / "var", **settings)
         opened.append(harness)
         if harness.core.store.sqlite:
-            await databases.laid(tmp_path / "var" / "bridged.sqlite3", databases.CORES)
+            await databases.laid(tmp_path / "var" / "bridged.sqlite3", tables)
         await harness.open()
         return harness
 

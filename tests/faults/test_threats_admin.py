@@ -9,8 +9,10 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from tests.ports import free_port
+
 from .kit import eventually
-from .kit.daemon import Daemon, free_port
+from .kit.daemon import Daemon
 from .kit.scene import Scene, scene
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -25,6 +25,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tests import ports
+
 HERE = Path(__file__).parent
 KIT = HERE / "kit"
 PEERS = Path(os.environ.get("BRIDGED_PEERS") or HERE.parents[1] / ".cache" / "interop").resolve()
@@ -35,7 +37,7 @@ ENVIRON = {k: v for k, v in os.environ.items() if not k.startswith("BRIDGED_")}
 T = TypeVar("T")
 
 
-def eventually(look: Callable[[], T], timeout: float = 15, every: float = 0.1) -> T:
+def eventually(look: Callable[[], T], timeout: float = 40, every: float = 0.1) -> T:
     """The first true value of look(), asked again until the timeout; a failed assertion means not yet."""
     end = time.monotonic() + timeout
     while True:
@@ -51,9 +53,8 @@ def eventually(look: Callable[[], T], timeout: float = 15, every: float = 0.1) -
 
 
 def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """They are chosen long before they are listened at: away from those of other tests."""
+    return ports.free_port(20_000)
 
 
 def _free_address() -> str:

@@ -131,7 +131,9 @@ async def test_old_database_goes_on_where_it_stopped(old: Old) -> None:
     assert len(outside.posted) == before
 
 
-async def test_network_that_joins_an_old_database_has_what_is_said_from_then_on(bare_store_url: str, tmp_path: Path) -> None:
+async def test_network_that_joins_an_old_database_has_what_is_said_from_then_on(
+    bare_store_url: str, tmp_path: Path
+) -> None:
     was = await put_back("issue-4", bare_store_url, tmp_path / "var")
     outside = Outside()
     third = {"atproto": {"plc": "embedded"}}

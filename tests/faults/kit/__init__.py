@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-async def eventually(look: Callable[[], T | Awaitable[T]], timeout: float = 15, every: float = 0.05) -> T:
+async def eventually(look: Callable[[], T | Awaitable[T]], timeout: float = 40, every: float = 0.05) -> T:
     """The first true value of look(), asked again until the timeout; a failed assertion means not yet."""
     end = time.monotonic() + timeout
     while True:

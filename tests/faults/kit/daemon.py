@@ -14,7 +14,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import sqlite3
 import sys
 import time
@@ -28,24 +27,13 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.interop.world import ENVIRON, die_with_parent
+from tests.ports import free_port
 
 from . import eventually
 from .nursery import ROOT, Child, Nursery
 
 POSTGRES = os.environ.get("BRIDGED_POSTGRES", "postgres@127.0.0.1:5432")
 Figures = dict[tuple[str, tuple[tuple[str, str], ...]], float]
-_given: set[int] = set()
-
-
-def free_port() -> int:
-    """A port nobody listens at, never given twice in one test process."""
-    while True:
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            port = s.getsockname()[1]
-        if port not in _given:
-            _given.add(port)
-            return port
 
 
 @contextlib.asynccontextmanager

@@ -19,6 +19,7 @@ import pytest
 import structlog
 
 from bridged import __version__, cli
+from tests.ports import free_port
 from tests.unit.core import toynet
 
 ROOT = Path(__file__).parents[3]
@@ -30,12 +31,6 @@ egress: {{allow: [127.0.0.0/8]}}
 consent: {{alpha: opt-in}}
 adapters: {{alpha: {{}}, beta: {{down: {down}}}}}
 """
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]
 
 
 def until(seen: Callable[[], Any], seconds: float = 20.0) -> Any:

@@ -9,8 +9,9 @@ from bridged import cli, config
 from bridged.daemon import opened
 from bridged.model import Activity, Ref, Report
 from bridged.store import acts
+from tests.ports import free_port
 from tests.unit.core import toynet
-from tests.unit.core.test_cli import CONFIG, free_port
+from tests.unit.core.test_cli import CONFIG
 
 
 @pytest.fixture

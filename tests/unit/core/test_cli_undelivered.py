@@ -15,8 +15,9 @@ from bridged.daemon import opened
 from bridged.model import Account, Ref
 from bridged.store import acts, hosts, identity, queue
 from bridged.store.engine import Tx
+from tests.ports import free_port
 from tests.unit.core import toynet
-from tests.unit.core.test_cli import CONFIG, free_port
+from tests.unit.core.test_cli import CONFIG
 
 AMY, ANN = Ref("alpha", "amy"), Ref("alpha", "ann")
 Bridged = Callable[..., tuple[int, str, str]]
