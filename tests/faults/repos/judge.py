@@ -1,8 +1,8 @@
 """What must stand in the repositories and have been told of them, from what people did alone.
 
 A post, an edit, a like is one change of one record, in the order in which they were done; what was deleted or taken
-back before it was said need never have been said. A post whose picture is slow to come is said once it is there, and
-others go by meanwhile. Names: the last word counts.
+back before it was said need never have been said. A post whose picture is slow to come is said once it is there, reads
+as it does by then, and others go by meanwhile. Names: the last word counts.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ class Verdict:
     records: int = 0
     pictures: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
     unsaid: int = 0
-    """Acts that were never told, as what ended them came first."""
+    """Acts that were never told, as what ended or changed them came first."""
 
 
 def judge(town: Town, events: Sequence[Event], keys: Mapping[str, PublicKey]) -> tuple[Verdict, Reader]:
@@ -117,7 +117,9 @@ class _Judge:
             if act.number in said or act.do == "profile":
                 continue
             whole = act.target if act.do in ("edit", "delete", "unlike") and act.target is not None else act
-            if any(a.target == whole and a.do in ("delete", "unlike") for a in life.history):
+            later = [a for a in life.history if a.target == whole]
+            ended = any(a.do in ("delete", "unlike") for a in later)
+            if ended or (_waits(act) and any(a.number in said and a.number > act.number for a in later)):
                 self.verdict.unsaid += 1
             else:
                 self._wrong(f"{name}: {act.do} {act.number} was never told")
