@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -19,7 +19,7 @@ from .kit import eventually
 from .kit.daemon import Daemon
 from .kit.fediverse import Peer
 from .kit.heaven import HANDLES, did_at
-from .kit.raw import BINARY, RawClient
+from .kit.raw import BINARY, CLOSE, RawClient, frames
 from .kit.watch import calm
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -59,7 +59,8 @@ class Stage:
         await self.say(text)
 
         async def shown() -> bool:
-            query = f"repo={self.did}&collection=app.bsky.feed.post&limit=5"
+            # within a second the order of keys is nobody's: the newest are not the last said
+            query = f"repo={self.did}&collection=app.bsky.feed.post&limit=100"
             return text.encode() in (await self.asked("repo.listRecords", query))[1]
 
         await eventually(shown, timeout=30)
@@ -326,10 +327,10 @@ async def test_who_asks_for_repos_and_never_reads_them_keeps_nobody_from_theirs(
 # --- the firehose ---------------------------------------------------------------------------------------------
 
 
-def words(client: RawClient) -> list[dict[str, Any]]:
-    """What errors and infos there were, as objects."""
+def words(heard: Iterable[tuple[int, bytes]]) -> list[dict[str, Any]]:
+    """What errors there were, as objects."""
     start = cbor.encode({"op": -1})
-    return [cbor.decode(data[len(start) :]) for _, data in client.frames if data.startswith(start)]
+    return [cbor.decode(data[len(start) :]) for _, data in heard if data.startswith(start)]
 
 
 class Reader(RawClient):
@@ -352,11 +353,21 @@ async def test_cursor_that_is_no_number_or_from_the_future_is_told_so(stage: Sta
     async def asked(cursor: str, error: str) -> None:
         async with Reader(stage.daemon, f"?cursor={cursor}") as reader:
             await asyncio.wait_for(reader.ended.wait(), 20)
-            assert [word["error"] for word in words(reader)] == [error], cursor
+            assert [word["error"] for word in words(reader.frames)] == [error], cursor
             assert reader.events() == 0
 
     await asyncio.gather(*(asked(*each) for each in CURSORS.items()))
     await stage.good()
+
+
+async def wakes(sock: socket.socket) -> list[tuple[int, bytes]]:
+    """Reads on to the end what a socket that has not read was sent."""
+    reader, writer = await asyncio.open_connection(sock=sock)
+    async with asyncio.timeout(10):
+        await reader.readuntil(b"\r\n\r\n")
+        heard = [each async for each in frames(reader)]
+    writer.close()
+    return heard
 
 
 async def test_readers_that_never_read_are_sent_away_and_the_others_read_on(stage: Stage) -> None:
@@ -381,6 +392,12 @@ async def test_readers_that_never_read_are_sent_away_and_the_others_read_on(stag
                 return True
 
             await eventually(gone, timeout=60)
+            # one wakes up just then: it has what it slept over, and is told why there is no more
+            heard = await wakes(held.pop())
+            assert [word["error"] for word in words(heard)] == ["ConsumerTooSlow"]
+            assert [opcode for opcode, _ in heard][-2:] == [BINARY, CLOSE]
+            assert words(heard[-2:-1])
+            assert len(heard) > 3
             await eventually(lambda: descriptors(stage.daemon) < before + 10, timeout=30)
         for sock in held:
             sock.close()

@@ -131,8 +131,7 @@ class Subscription:
                 await _leave(socket)
             finally:
                 # who never reads our goodbye would keep the connection for as long as they like
-                if request.transport is not None:
-                    asyncio.get_running_loop().call_later(_GOODBYE, request.transport.abort)
+                asyncio.get_running_loop().call_later(_GOODBYE, _cut, request)
         return socket
 
     async def _send_all(self, socket: web.WebSocketResponse, cursor: str) -> None:
@@ -203,6 +202,11 @@ async def _listen(socket: web.WebSocketResponse) -> None:
     """Until the reader goes: without this its pongs would not be heard."""
     while (await socket.receive()).type not in (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR):
         pass
+
+
+def _cut(request: web.Request) -> None:
+    if request.transport is not None:  # else they have read it, and are gone
+        request.transport.abort()
 
 
 async def _leave(socket: web.WebSocketResponse) -> None:

@@ -39,7 +39,7 @@ def text(*items: Any) -> bytes:
     return frame(TEXT, json.dumps(items).encode())
 
 
-async def _frames(reader: asyncio.StreamReader) -> AsyncIterator[tuple[int, bytes]]:
+async def frames(reader: asyncio.StreamReader) -> AsyncIterator[tuple[int, bytes]]:
     """What the other side sends, until it ends."""
     with contextlib.suppress(asyncio.IncompleteReadError, OSError):
         while True:
@@ -141,7 +141,7 @@ class RawRelay:
             writer.close()
 
     async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        async for opcode, data in _frames(reader):
+        async for opcode, data in frames(reader):
             if opcode == PING:
                 writer.write(frame(PONG, data))
             if opcode == CLOSE:
@@ -224,7 +224,7 @@ class RawClient:
 
     async def _listen(self) -> None:
         try:
-            async for got in _frames(self._reader):
+            async for got in frames(self._reader):
                 self.frames.append(got)
                 await self.reading.wait()
         finally:
