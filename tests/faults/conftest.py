@@ -11,6 +11,13 @@ from .kit.internet import internet
 from .kit.outside import Outside
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """`database_kind`, for a fixture with the daemon of a module: its tests on PostgreSQL are those marked `both`."""
+    if "database_kind" in metafunc.fixturenames:
+        both = metafunc.definition.get_closest_marker("both") is not None
+        metafunc.parametrize("database_kind", ["sqlite", "postgresql"] if both else ["sqlite"], scope="module")
+
+
 @pytest.fixture(scope="module")
 def net() -> Iterator[None]:
     """An internet of this module's own, in a network namespace."""

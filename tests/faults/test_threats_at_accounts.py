@@ -8,6 +8,7 @@ import copy
 import json
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,8 +28,8 @@ SOON = 60.0
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def here(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Heaven]:
-    async with heaven(tmp_path_factory.mktemp("accounts")) as made:
+async def here(tmp_path_factory: pytest.TempPathFactory, database_kind: str) -> AsyncIterator[Heaven]:
+    async with heaven(tmp_path_factory.mktemp("accounts"), kind=database_kind) as made:
         yield made
         made.sky.script = lambda got: None
 
@@ -46,8 +47,8 @@ async def actor(here: Heaven, who: Person) -> tuple[int, dict[str, Any]]:
 # --- accounts that go, and change -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("status", ["takendown", "deleted", "suspended", "deactivated"])
-async def test_account_that_is_gone_is_withdrawn_within_a_minute(here: Heaven, status: str) -> None:
+async def withdrawn(here: Heaven, status: str) -> None:
+    """Somebody's account is said to be gone: carol is told within a minute, and neither they nor their post shown."""
     who = await here.join(f"{status}")
     await here.crosses(f"said before being {status}", who)
     (copy_,) = here.copies(f"said before being {status}")
@@ -63,6 +64,12 @@ async def test_account_that_is_gone_is_withdrawn_within_a_minute(here: Heaven, s
 
     await eventually(gone, timeout=SOON - (time.monotonic() - began))
     await here.good()
+
+
+@pytest.mark.both
+@pytest.mark.parametrize("status", ["takendown", "deleted", "suspended", "deactivated"])
+async def test_account_that_is_gone_is_withdrawn_within_a_minute(here: Heaven, status: str) -> None:
+    await withdrawn(here, status)
 
 
 async def test_account_whose_relay_only_throttles_or_lost_touch_stays(here: Heaven) -> None:
@@ -85,7 +92,8 @@ async def test_news_of_accounts_that_are_not_there_or_are_ours_do_nothing(here: 
     assert await here.did_of(f"bridge.{HANDLES}") == ours.did
 
 
-async def test_handle_that_changed_is_shown_within_a_minute(here: Heaven) -> None:
+async def renamed(here: Heaven) -> None:
+    """Somebody's handle changes: it is shown within a minute, and carol is told."""
     who = await here.join("renamed")
     who.handle = "renamed-anew.sky.test"
     began = time.monotonic()
@@ -94,9 +102,25 @@ async def test_handle_that_changed_is_shown_within_a_minute(here: Heaven) -> Non
     async def shown() -> bool:
         return (await actor(here, who))[1]["preferredUsername"] == who.handle
 
+    def told() -> list[Got]:
+        return [got for got in here.peer.posts("Update") if who.handle in got.text]
+
     await eventually(shown, timeout=SOON)
+    await eventually(told, timeout=SOON - (time.monotonic() - began))
     assert time.monotonic() - began < SOON
     await here.good()
+
+
+@pytest.mark.both
+async def test_handle_that_changed_is_shown_within_a_minute(here: Heaven) -> None:
+    await renamed(here)
+
+
+async def test_word_of_a_jetstream_on_accounts_is_acted_on_within_a_minute(tmp_path: Path) -> None:
+    async with heaven(tmp_path, jetstream=True) as there:
+        for status in ("takendown", "deleted"):
+            await withdrawn(there, status)
+        await renamed(there)
 
 
 async def test_key_and_host_that_changed_count_within_a_minute(here: Heaven) -> None:

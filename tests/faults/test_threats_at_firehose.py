@@ -22,8 +22,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def here(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Heaven]:
-    async with heaven(tmp_path_factory.mktemp("firehose")) as made:
+async def here(tmp_path_factory: pytest.TempPathFactory, database_kind: str) -> AsyncIterator[Heaven]:
+    async with heaven(tmp_path_factory.mktemp("firehose"), kind=database_kind) as made:
         yield made
 
 
@@ -72,6 +72,7 @@ async def test_directory_that_is_down_costs_no_member_anything(here: Heaven) -> 
 # --- gaps -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.both
 async def test_commit_that_was_never_heard_is_made_up_for_and_nothing_is_said_twice(here: Heaven) -> None:
     asked = len(here.sky.asked("sync.getRepo"))
     here.ada.repo.change(0, here.ada.post("never on the stream"))
@@ -83,6 +84,7 @@ async def test_commit_that_was_never_heard_is_made_up_for_and_nothing_is_said_tw
     assert "atproto_gap" in here.daemon.log
 
 
+@pytest.mark.both
 async def test_gap_that_is_only_claimed_costs_one_look_and_changes_nothing(here: Heaven) -> None:
     """A commit of hers, signed as it should be, which says to follow another than it does."""
     asked, sent = len(here.sky.asked("sync.getRepo")), len(here.peer.posts())
@@ -95,6 +97,7 @@ async def test_gap_that_is_only_claimed_costs_one_look_and_changes_nothing(here:
     assert here.copies("of a fork that is not hers") == []
 
 
+@pytest.mark.both
 @pytest.mark.parametrize("word", ["FutureCursor", "OutdatedCursor"])
 async def test_stream_that_lost_its_place_has_every_repo_looked_at_and_none_begun_anew(here: Heaven, word: str) -> None:
     ada, sky = here.ada, here.sky

@@ -205,12 +205,17 @@ class Sky:
         await self.hose.write(frame)
 
     async def account(self, who: Person, active: bool, status: str = "") -> None:
-        said = {"did": who.did, "seq": self.next(), "time": spelled(time.time()), "active": active}
-        await self.frame(scripted_repo.frame("#account", said | ({"status": status} if status else {})))
+        await self._tell("account", who, active=active, **({"status": status} if status else {}))
 
     async def identity(self, who: Person) -> None:
-        said = {"did": who.did, "seq": self.next(), "time": spelled(time.time()), "handle": who.handle}
-        await self.frame(scripted_repo.frame("#identity", said))
+        await self._tell("identity", who, handle=who.handle)
+
+    async def _tell(self, kind: str, who: Person, **more: Any) -> None:
+        said = {"did": who.did, "seq": self.next(), "time": spelled(time.time()), **more}
+        if self.jetstream:
+            await self.frame(json.dumps({"did": who.did, "time_us": self.seq, "kind": kind, kind: said}))
+        else:
+            await self.frame(scripted_repo.frame(f"#{kind}", said))
 
     def _answer(self, got: Got) -> Answer:
         path, _, query = got.path.partition("?")
