@@ -31,7 +31,7 @@ from tests.bench.frame import Figure, Run, at_least, at_most
 from tests.unit.atproto.pds_kit import NOW, POST, did, key, opened
 
 FEW, MANY = 10_000, 100_000
-AT_ONCE = 8
+AT_ONCE = 16
 """Repositories that change at one time, as when many people speak: their commits share what the disk takes."""
 READERS = 1_000
 ARROBA = Path(os.environ.get("BRIDGED_PEERS", ROOT / ".cache" / "interop")) / "arroba" / "bin" / "python"

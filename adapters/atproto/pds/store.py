@@ -155,25 +155,26 @@ class Repos:
         repo = find(tx, did)
         if repo is None or repo.status == "deleted":
             raise NoRepo(did)
-        if len({write.path for write in writes}) != len(writes):
+        wanted = {write.path: write for write in writes}
+        if len(wanted) != len(writes):
             raise Malformed("ops")
         bodies: dict[str, bytes] = {}
         ops: list[Op] = []
-        for write in writes:
+        for path, write in wanted.items():
             body = None if write.record is None else lexicon.validate(write.collection, write.rkey, write.record)
-            before = self.held(tx, repo, write.path)
+            before = self.held(tx, repo, path)
             cid = None if body is None else Cid.of(body)
             if cid != before:
-                ops.append(Op(write.path, cid, before))
+                ops.append(Op(path, cid, before))
             if body is not None:
                 if len(body) > MAX_RECORD:
                     raise Malformed("size")
-                bodies[write.path] = body
+                bodies[path] = body
         if not ops:
             return repo
         if len(ops) > MAX_OPS:
             raise Malformed("ops")
-        blobs = {write.path: blobs_in(write.record) for write in writes if write.record is not None}
+        blobs = {path: blobs_in(wanted[path].record) for path in bodies}
         return self._commit(tx, repo, key, ops, bodies, blobs, at)
 
     def renew(self, tx: Tx, repo: Repo, key: SigningKey, at: float) -> None:
