@@ -135,7 +135,7 @@ def parse_datetime(text: str) -> float:
     found = _DATETIME.fullmatch(text) if len(text) <= MAX_DATETIME else None
     if found is None or text.endswith("-00:00"):
         raise Malformed("datetime")
-    year, month, day, hour, minute, second = (int(word) for word in found.groups()[:6])
+    year, month, day, hour, minute, second = map(int, found.group(1, 2, 3, 4, 5, 6))
     offset = 0
     if found[8]:
         if int(found[9]) > 23 or int(found[10]) > 59:

@@ -56,7 +56,6 @@ def _kept(root: Cid, seen: dict[Cid, Node]) -> set[Cid]:
     ahead = [root]
     while ahead:
         cid = ahead.pop()
-        if cid in seen:
-            found.add(cid)
-            ahead += [below for below in seen[cid].trees if isinstance(below, Cid)]
+        found.add(cid)
+        ahead += [below for below in seen[cid].trees if isinstance(below, Cid) and below in seen]
     return found
