@@ -272,6 +272,7 @@ def sky_relay(world: World) -> Relay:
 def sky(world: World, stack: Stack, sky_relay: Relay) -> Iterator[Bridge]:
     """A daemon that bridges to the stack as well: Nostr open, all others opt-in."""
     at = {"plc": stack.plc, "ingest": {"firehose": "wss://pds.test"}, "appview": "https://appview.test"}
+    at["articles"] = True
     bridge = Bridge(world, "sky.test", sky_relay, more_adapters={"atproto": at})
     bridge.start()
     listening(bridge)

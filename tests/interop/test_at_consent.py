@@ -234,3 +234,41 @@ def test_somebody_of_nostr_leaves_and_comes_back_as_the_same(
     nils.note("nils is back")
     stack.said(did, "nils is back")
     assert stack.refusals() == []
+
+
+def test_who_is_removed_for_good_has_ended_everywhere(
+    bot: str, stack: Stack, sky: Bridge, sky_relay: Relay, nora: NostrUser, nostr: Nostr, world: World
+) -> None:
+    nadja = NostrUser(nostr, "interop-nadja", sky_relay.url)
+    nadja.profile(name="nadja", about="wants to be forgotten")
+    did = stack.find(f"{nadja.npub}.sky.test")
+    stack.profile(did)
+    ruth = AtUser(stack, "ruth")
+    asked = ruth.follow(bot)
+    key = sky.key_of(ruth.handle)
+    nora.follow(key)
+    ruth.post("ruth was here")
+    said = sky_relay.wait_post("ruth was here")
+    for account in (f"nostr:{nadja.npub}", f"atproto:{ruth.handle}"):
+        sky.cli("remove", account, "--for-good")
+
+    def ended() -> bool:
+        assert world.get(f"{stack.plc}/{did}")[0] == 410
+        assert stack.refused("app.bsky.actor.getProfile", actor=did).startswith("400")
+        return True
+
+    eventually(ended, timeout=25)
+    log = world.get_json(f"{stack.plc}/{did}/log/audit", "application/json")
+    assert [entry["operation"]["type"] for entry in log] == ["plc_operation", "plc_tombstone"]
+    [farewell] = eventually(lambda: nostr.fetch(sky_relay.url, kinds=[62], authors=[key]), timeout=20)
+    assert tags(farewell, "relay") == [["ALL_RELAYS"]]
+    assert nostr.fetch(sky_relay.url, ids=[said["id"]]) == []
+    ruth.delete(asked)
+    ruth.follow(bot)
+    ruth.post("ruth is back")
+    told = AtUser(stack, "rolf")
+    told.follow(bot)
+    nora.follow(sky.key_of(told.handle))
+    told.post("rolf comes after her")
+    sky_relay.wait_post("rolf comes after her")
+    assert sky_relay.posts("ruth is back") == []

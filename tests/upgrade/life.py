@@ -1,5 +1,6 @@
-"""A small town on both networks, lived by whatever version of the bridge is on the path: `make.py` makes databases of
-earlier versions with it, and the tests let it go on with today's. So it uses nothing but what all of them have.
+"""A small town on all networks there were, lived by whatever version of the bridge is on the path: `make.py` makes
+databases of earlier versions with it, and the tests let it go on with today's. So it uses nothing but what all of them
+have.
 """
 
 import json
@@ -19,10 +20,20 @@ PUBLIC = "https://www.w3.org/ns/activitystreams#Public"
 MAYA, ZOE = "https://peer.example/users/maya", "https://broken.example/users/zoe"
 SECRET = b"\x07" * 32
 KEY = signing.public_key(SECRET).hex()
-ADAPTERS = [ActivityPub, Nostr]
+ADAPTERS: list[Any] = [ActivityPub, Nostr]
 COPIES = "SELECT origin_network, origin_id, network, part, version, ref, gone, served FROM copies ORDER BY id"
 GHOSTS = "SELECT owner_network, owner_id, network, ref, handle, state FROM ghosts ORDER BY network, ref"
+REPOS = "SELECT did, rev, status, root, head FROM atproto_repos ORDER BY id"
 WAITING = "SELECT l.endpoint, o.body FROM outbox o JOIN lanes l ON l.id = o.lane WHERE o.state = 'ready' ORDER BY o.id"
+
+
+def networks(version: str) -> tuple[list[Any], dict[str, Any]]:
+    """The adapters that the state at the end of an issue had, and their settings."""
+    if int(version.removeprefix("issue-")) < 5:
+        return ADAPTERS, {}
+    from adapters.atproto.adapter import Atproto
+
+    return [*ADAPTERS, Atproto], {"configs": {"atproto": {"plc": "embedded"}}}
 
 
 class Outside(ScriptedHttp):
@@ -107,8 +118,10 @@ class Town:
         def unit(tx: Any) -> dict[str, Any]:
             found: dict[str, Any] = {}
             for name, sql in (("copies", COPIES), ("ghosts", GHOSTS), ("waiting", WAITING)):
-                rows = [[_plain(value) for value in row] for row in tx.execute(text(sql))]
+                rows = [[plain(value) for value in row] for row in tx.execute(text(sql))]
                 found[name] = rows
+            if "atproto" in self.bridge.hosts:
+                found["repos"] = [[plain(value) for value in row] for row in tx.execute(text(REPOS))]
             return found
 
         return await self.bridge.read(unit)
@@ -151,5 +164,11 @@ def _time(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z")
 
 
-def _plain(value: Any) -> Any:
-    return bytes(value).decode() if isinstance(value, bytes | memoryview) else value
+def plain(value: Any) -> Any:
+    """Text as it is, other bytes in hex."""
+    if not isinstance(value, bytes | memoryview):
+        return value
+    try:
+        return bytes(value).decode()
+    except UnicodeDecodeError:
+        return bytes(value).hex()

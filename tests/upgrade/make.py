@@ -28,9 +28,10 @@ HERE = Path(__file__).parent
 POSTGRES = os.environ.get("BRIDGED_POSTGRES", "postgres@127.0.0.1:5432")
 
 
-async def lived(store: str, folder: Path) -> dict[str, object]:
+async def lived(version: str, store: str, folder: Path) -> dict[str, object]:
     outside = life.Outside()
-    async with Harness(life.ADAPTERS, data_dir=folder, store=store, http=outside) as bridge:
+    adapters, more = life.networks(version)
+    async with Harness(adapters, data_dir=folder, store=store, http=outside, **more) as bridge:
         return await life.Town(bridge, outside).live()
 
 
@@ -49,7 +50,7 @@ def dumped(url: str) -> str:
 
 async def main(name: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        facts = await lived("sqlite", Path(folder))
+        facts = await lived(name, "sqlite", Path(folder))
         with sqlite3.connect(Path(folder) / "bridged.sqlite3") as database:
             keep(f"{name}.sqlite", "\n".join(database.iterdump()), facts)
     admin = await asyncpg.connect(f"postgresql://{POSTGRES}/postgres")
@@ -57,7 +58,7 @@ async def main(name: str) -> None:
     await admin.execute(f"CREATE DATABASE {scratch}")
     try:
         with tempfile.TemporaryDirectory() as folder:
-            facts = await lived(f"postgresql+asyncpg://{POSTGRES}/{scratch}", Path(folder))
+            facts = await lived(name, f"postgresql+asyncpg://{POSTGRES}/{scratch}", Path(folder))
         keep(f"{name}.postgresql", dumped(f"postgresql://{POSTGRES}/{scratch}"), facts)
     finally:
         await admin.execute(f"DROP DATABASE {scratch} WITH (FORCE)")

@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import text
 
 from adapters.atproto.adapter import Atproto
+from adapters.atproto.pds import firehose
 from adapters.nostr.event import parse_event
 from bridged.api import Ref
 from bridged.backup import backup, restore
@@ -21,8 +22,9 @@ from bridged.store import acts, dump
 from bridged.store import settings as kept
 from bridged.store.engine import Tx
 from bridged.testing import Harness
+from tests.unit.atproto import pds_kit
 
-from .life import ADAPTERS, MAYA, ZOE, Outside, Town
+from .life import ADAPTERS, MAYA, ZOE, Outside, Town, networks, plain
 
 HERE = Path(__file__).parent
 VERSIONS = sorted({path.name.partition(".")[0] for path in HERE.glob("*.sql.gz")})
@@ -73,12 +75,13 @@ class Old:
 async def old(request: pytest.FixtureRequest, bare_store_url: str, tmp_path: Path) -> AsyncIterator[Old]:
     was = await put_back(request.param, bare_store_url, tmp_path / "var")
     outside = Outside()
-    async with Harness(ADAPTERS, data_dir=tmp_path / "var", store=bare_store_url, http=outside) as bridge:
+    adapters, more = networks(request.param)
+    async with Harness(adapters, data_dir=tmp_path / "var", store=bare_store_url, http=outside, **more) as bridge:
         yield Old(bridge, outside, was)
 
 
 def test_there_is_a_database_of_every_issue_before_this() -> None:
-    assert VERSIONS == ["issue-2", "issue-3", "issue-4"]
+    assert VERSIONS == ["issue-2", "issue-3", "issue-4", "issue-5"]
 
 
 async def test_old_database_is_upgraded_and_serves_all_it_had(old: Old) -> None:
@@ -92,7 +95,7 @@ async def test_old_database_is_upgraded_and_serves_all_it_had(old: Old) -> None:
         copy = await old.bridge.hosts[network].copy(Ref(network, ref))
         assert copy is not None, ref
         if newest[origin_network, origin, network, part][4] == version and copy.part == part:
-            assert (copy.served.decode(), int(copy.gone)) == (served, gone), ref
+            assert (plain(copy.served), int(copy.gone)) == (served, gone), ref
     assert now["waiting"] == old.was["waiting"] != []
 
 
@@ -129,6 +132,26 @@ async def test_old_database_goes_on_where_it_stopped(old: Old) -> None:
     assert not known.live
     assert "words to be deleted" not in [e.content for e in await old.events(1)]
     assert len(outside.posted) == before
+
+
+@pytest.mark.parametrize("old", [version for version in VERSIONS if version >= "issue-5"], indirect=True)
+async def test_repositories_of_an_old_database_go_on_from_their_last_commit(old: Old) -> None:
+    bridge, repos = old.bridge, {did: (rev, root) for did, rev, _, root, _ in old.was["repos"]}
+    assert len(repos) == 3, "of the bot, of maya and of nora"
+    last = await bridge.read(firehose.last)
+    note = await old.town.note("said today")
+    events = await bridge.read(lambda tx: firehose.after(tx, last, 100, bridge.clock()))
+    assert [event.seq for event in events] == list(range(last + 1, last + 1 + len(events)))
+    said: list[str] = []
+    for _, body in map(pds_kit.unpacked, events):
+        rev, root = repos.pop(body["repo"], ("", ""))
+        assert body["since"] == rev or not rev, "from the commit that the old version made last"
+        assert bytes(body["prevData"]).hex() == root or not root
+        said += [f"at://{body['repo']}/{op['path']}" for op in body["ops"]]
+    assert len(repos) < 3
+    copy = (await bridge.copies(Ref("activitypub", note), "atproto"))[0].ref
+    assert copy is not None
+    assert copy.id in said
 
 
 async def test_network_that_joins_an_old_database_has_what_is_said_from_then_on(
@@ -169,10 +192,11 @@ async def test_backup_of_an_old_database_is_restored_and_upgraded(
     with contextlib.closing(sqlite3.connect(tmp_path / "old" / "bridged.sqlite3")) as database, database:
         database.execute("INSERT INTO settings (name, value) VALUES ('domain', 'bridge.test')")
     outside = Outside()
-    before = Harness(ADAPTERS, data_dir=tmp_path / "old")
+    adapters, more = networks(version)
+    before = Harness(adapters, data_dir=tmp_path / "old", **more)
     made = await backup(before.settings, {}, tmp_path / "saved", lambda *_: None)
     assert made.revisions["bridged"] < "0009"
-    after = Harness(ADAPTERS, data_dir=tmp_path / "new", store=scratch_beside, http=outside)
+    after = Harness(adapters, data_dir=tmp_path / "new", store=scratch_beside, http=outside, **more)
     await restore(after.settings, {}, tmp_path / "saved", lambda *_: None)
     await after.open()
     try:
