@@ -27,6 +27,7 @@ NAMES = [
 HANDLES = (
     {"bridge.sky.test": "sky.test"}
     | {f"{name}.pds.test": "pds.test" for name in ("remo", "stella", "tess", "ulla", "vera", "walt", "xena")}
+    | {f"{name}.pds.test": "pds.test" for name in ("anton", "rolf", "ruth")}
     | {f"{name}.pds.isle.test": "pds.isle.test" for name in ("ivo", "ivor")}
 )
 # A PNG of one pixel, garbled within: for those who only pass its address on.

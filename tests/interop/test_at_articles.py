@@ -8,7 +8,7 @@ import pytest
 from .atproto import AtUser, Stack
 from .bridge import Bridge
 from .conftest import Ghosts, following
-from .peers import Fedify, Nostr, NostrUser, Relay, tags
+from .peers import Fedify, Nostr, NostrUser, Relay, now, tags
 from .test_at_details import read_repo
 from .world import World, eventually
 
@@ -44,7 +44,7 @@ def test_article_of_somebody_on_a_pds_arrives_as_one(
     following(fred, sky.actor_of(anton.handle))
     nora.follow(sky.key_of(anton.handle))
     site = anton.create("site.standard.publication", url="https://blog.test", name="Anton writes")["uri"]
-    whole = {"title": "Of wasps", "textContent": "Wasps sting.", "publishedAt": "2026-09-21T10:00:00.000Z"}
+    whole = {"title": "Of wasps", "textContent": "Wasps sting.", "publishedAt": now()}
     made = anton.create(KIND, site=site, path="/wasps", **whole)
     article = fred.wait_note("Wasps sting.")
     assert (article["type"], article["name"]) == ("Article", "Of wasps")
