@@ -96,6 +96,7 @@ async def half_open(here: Heaven) -> None:
     for when in ("before", "into"):
         assert len(here.copies(f"said {before} times {when} silence")) == 1
     assert await here.stream("connected") == 1
+    await here.rests()
 
 
 async def test_stream_that_is_silent_without_an_end_is_left_within_a_minute(here: Heaven) -> None:
@@ -117,6 +118,7 @@ async def test_figures_tell_of_a_stream_that_lets_nobody_in(here: Heaven) -> Non
     assert await here.stream("losses") > before
     await eventually(lambda: here.copies("said before a shut door"))
     await here.good()
+    await here.rests()
 
 
 async def test_stream_that_is_no_good_is_left_and_nothing_is_missed(here: Heaven) -> None:

@@ -69,6 +69,11 @@ class Heaven:
         self.clock.waited(self.waited)
         await self.daemon.get("/healthz")
 
+    async def rests(self) -> None:
+        """A minute and more of nothing, as it thinks: a stream that stood so long is called again at once."""
+        for _ in range(13):
+            await self.waits(5)
+
     async def stream(self, figure: str) -> float:
         """A figure of the stream that it hears people on."""
         return await self.daemon.metric(f"bridged_atproto_stream_{figure}")
