@@ -6,6 +6,8 @@ BIN := .venv/bin
 PINS := requirements/install.sh requirements/build.txt requirements/runtime.txt
 
 export UV_PYTHON_DOWNLOADS := never
+# Hundreds of processes read these modules in a run of the tests: they are compiled once.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help run test bench check format golden-update setup setup-dev requirements clean
 
@@ -22,11 +24,15 @@ help:
 run: setup
 	@exec $(BIN)/bridged -c $(CONFIG) run
 
-# Two files at a time, but for tests/interop: it has one world of real peers, at fixed addresses.
+# Most of the time tests wait, for daemons, deadlines and peers: several files at a time keep two processors busy. Slow
+# ones come first, as the folders are called. tests/interop has one world of real peers, and is told of at the end.
+INTEROP := .pytest_cache/interop.log
 test: setup-dev
 ifeq ($(ARGS),)
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/interop
-	$(BIN)/python -m pytest tests/interop
+	@mkdir -p $(dir $(INTEROP)); $(BIN)/python -m pytest -p no:cacheprovider tests/interop >$(INTEROP) 2>&1 & interop=$$!; \
+	trap 'kill $$interop' INT TERM; \
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --ignore tests/interop; failed=$$?; \
+	wait $$interop || failed=$$?; cat $(INTEROP); exit $$failed
 else
 	$(BIN)/python -m pytest $(ARGS)
 endif

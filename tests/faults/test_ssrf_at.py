@@ -63,6 +63,20 @@ class Abroad:
         record = {"$type": FOLLOW, "subject": self.bot, "createdAt": spelled(time.time())}
         await self.said(commit1(did, int(time.time() * 1e6), record, rkey=f"f{next(numbers)}"))
 
+    async def crosses(self, did: str, text: str, timeout: float) -> bool:
+        """A post of this account, and that it came over."""
+        record = {"$type": POST, "text": text, "createdAt": spelled(time.time())}
+        await self.said(commit1(did, int(time.time() * 1e6), record, rkey=f"s{next(numbers)}"))
+        seen = self.world.relay
+        await eventually(lambda: [e for e in seen.events(kinds=[1]) if e["content"] == text], timeout=timeout)
+        return True
+
+    async def joins(self, did: str) -> None:
+        """This account, at an honest host, is a member: what it says is heard, and news of it are looked into."""
+        self.documents[did] = Person("x", did=did, handle="x.test", pds="https://good.example").document("")
+        await self.follows(did)
+        await eventually(lambda: self.crosses(did, f"first words {next(numbers)}.", 2), timeout=40)
+
     async def settled(self) -> None:
         await self.world.settled()
 
@@ -135,14 +149,12 @@ async def web_dids(here: Abroad, hosts: Hosts) -> None:
 async def news_of_identities(here: Abroad, hosts: Hosts) -> None:
     """Somebody who is a member has another host from now on."""
     did = did_of("mover")
-    here.documents[did] = Person("x", did=did, handle="x.test", pds="https://good.example").document("")
-    await here.follows(did)
-    await here.settled()
+    await here.joins(did)
     for host in hosts:
         here.documents[did] = Person("x", did=did, handle="x.test", pds=f"https://{host}").document("")
         before = len(here.world.good.got)
 
-        async def told(before: int = before) -> bool:  # until the member is one, nobody listens for that
+        async def told(before: int = before) -> bool:
             await here.said(identity1(did, int(time.time() * 1e6)))
             return any(did in unquote(got.path) for got in here.world.good.got[before:])
 
@@ -160,9 +172,7 @@ async def redirects(here: Abroad, hosts: Hosts) -> None:
 async def answered_posts(here: Abroad, hosts: Hosts) -> None:
     """A member answers posts of people whose host is said to be there."""
     member = did_of("answers")
-    here.documents[member] = Person("x", did=member, handle="x.test", pds="https://good.example").document("")
-    await here.follows(member)
-    await here.settled()
+    await here.joins(member)
     for host in hosts:
         did = did_of(f"answered{next(numbers)}")
         here.documents[did] = Person("x", did=did, handle="x.test", pds=f"https://{host}").document("")
@@ -296,28 +306,20 @@ async def test_hosts_that_hang_hold_up_nobody_else(here: Abroad) -> None:
     """News of a member whose handle, and then of one whose host, never answers, again and again."""
     world, steady, slow = here.world, did_of("steady"), did_of("sluggish")
     for did in (steady, slow):
-        here.documents[did] = Person("x", did=did, handle="x.test", pds="https://good.example").document("")
-        await here.follows(did)
+        await here.joins(did)
     world.evil.script = lambda got: Answer(how="hang")
 
-    async def crosses(text: str, timeout: float) -> bool:
-        record = {"$type": POST, "text": text, "createdAt": spelled(time.time())}
-        await here.said(commit1(steady, int(time.time() * 1e6), record, rkey=f"s{next(numbers)}"))
-        await eventually(lambda: [e for e in world.relay.events(kinds=[1]) if e["content"] == text], timeout=timeout)
-        return True
-
-    await eventually(lambda: crosses(f"steady {next(numbers)}", 2), timeout=40)
     hung = len(world.evil.got)
     for number in range(6):
         named = {"handle": "slow.test"} if number < 3 else {"handle": "x.test", "pds": "https://slow.test"}
         here.documents[slow] = Person("x", did=slow, **({"pds": "https://good.example"} | named)).document("")
         await here.said(identity1(slow, int(time.time() * 1e6)))
         began = time.monotonic()
-        await crosses(f"steady all the same {number}", 25)
+        await here.crosses(steady, f"steady all the same {number}", 25)
         assert time.monotonic() - began < 13, "one host's time at most"
     assert len(world.evil.got) >= hung + 3
     began = time.monotonic()
     await here.said(identity1(slow, int(time.time() * 1e6)))
-    await crosses("and by now nobody waits for it any more", 25)
+    await here.crosses(steady, "and by now nobody waits for it any more", 25)
     assert time.monotonic() - began < 5
     world.evil.script = lambda got: None

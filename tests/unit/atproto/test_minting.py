@@ -243,7 +243,8 @@ async def test_two_processes_that_mint_at_once_tell_a_directory_far_away_once(tm
         assert one == other
         assert one.ref.id == made.did
         assert len(far.log) == 1
-        assert len(far.http.posted) == 4
+        # two in vain; who comes so late that it is known to be there hands nothing in
+        assert len(far.http.posted) in (3, 4)
 
 
 async def test_change_is_handed_in_and_done_once(host: FakeHost) -> None:
