@@ -72,6 +72,8 @@ class Process:
                 await self.step()
             except Busy as e:
                 self._log.warning("sign_of_life_failed", why=e.why)
+                with contextlib.suppress(Busy):
+                    await self._cut()
             await asyncio.sleep(BEAT)
         await asyncio.Event().wait()
 
@@ -94,6 +96,12 @@ class Process:
         dead = await self._store.write(bury)
         if dead:
             self._log.warning("processes_dead", processes=dead)
+
+    async def _cut(self) -> None:
+        """Nobody waits any longer for one that was stopped in the midst of a write."""
+        ended = await self._store.read(lambda tx: processes.cut(tx, SILENCE))
+        if ended:
+            self._log.warning("processes_cut_off", connections=len(ended))
 
     async def alone(self, name: str, job: Callable[[], Awaitable[None]]) -> None:
         """Runs `job` in one process at a time: waits until this one holds the lease, and stops `job` when it is lost.

@@ -1,5 +1,7 @@
 """How the databases are connected to."""
 
+import os
+import socket
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -44,11 +46,12 @@ def postgres(url: str, *, pool_size: int, max_overflow: int) -> "AsyncEngine":
     # megabytes that SQLite does without
     from sqlalchemy.ext.asyncio import create_async_engine
 
-    limits = {
+    settings = {
+        "application_name": f"bridged {socket.gethostname()} {os.getpid()}",
         "lock_timeout": f"{PATIENCE}s",
         "idle_in_transaction_session_timeout": f"{PATIENCE}s",
     }
-    arguments = {"server_settings": limits, "timeout": PATIENCE, "command_timeout": 2 * PATIENCE}
+    arguments = {"server_settings": settings, "timeout": PATIENCE, "command_timeout": 2 * PATIENCE}
     return create_async_engine(
         url,
         pool_size=pool_size,

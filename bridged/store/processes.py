@@ -6,7 +6,7 @@ Times are the database's own, so that clocks of different machines do not matter
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import Float, cast, delete, func, select, update
+from sqlalchemy import Float, cast, delete, func, select, text, update
 
 from bridged.store.engine import Tx
 from bridged.store.schema import inbox, lanes, leases, processes
@@ -26,6 +26,15 @@ class Process:
     leases: tuple[str, ...]
 
 
+# found first, and ended then: else the planner is free to end whatever has a lock, and to look whose it is afterwards
+_CUT = text("""
+WITH stuck AS MATERIALIZED (
+    SELECT pg_locks.pid FROM pg_locks
+    JOIN pg_stat_activity ON pg_stat_activity.pid = pg_locks.pid AND datname = current_database()
+    JOIN processes ON application_name = left(format('bridged %s %s', host, processes.pid), 63)
+    WHERE locktype = 'advisory' AND granted AND seen_at < extract(epoch FROM clock_timestamp()) - :silence
+)
+SELECT pid FROM stuck WHERE pg_terminate_backend(pid)""")
 _now = cast(func.extract("epoch", func.clock_timestamp()), Float)
 
 
@@ -48,6 +57,14 @@ def bury(tx: Tx, me: int, silence: float) -> list[int]:
     if found:
         leave(tx, found)
     return found
+
+
+def cut(tx: Tx, silence: float) -> list[int]:
+    """Ends connections of processes that were silent for so long, and that all who write wait for; what ended.
+
+    Who is stopped between two words of a question is busy, as far as the database is concerned, for ever.
+    """
+    return list(tx.execute(_CUT, {"silence": silence}).scalars())
 
 
 def leave(tx: Tx, numbers: Collection[int]) -> None:

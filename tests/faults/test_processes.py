@@ -90,7 +90,7 @@ async def test_process_that_was_asleep_does_nothing_twice(pair: Run) -> None:
 
     os.kill(one.pid, signal.SIGSTOP)
     try:
-        await eventually(lambda: "processes_dead" in two.log, timeout=40)
+        await eventually(lambda: "processes_dead" in two.log, timeout=60)
         assert await pair.post("alice", pair.peer.actor("alice").create("while one slept"), two)
         await eventually(lambda: "while one slept" in texts(), timeout=40)
     finally:

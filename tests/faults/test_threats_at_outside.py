@@ -60,8 +60,14 @@ class Stage:
 
         async def shown() -> bool:
             # within a second the order of keys is nobody's: the newest are not the last said
-            query = f"repo={self.did}&collection=app.bsky.feed.post&limit=100"
-            return text.encode() in (await self.asked("repo.listRecords", query))[1]
+            cursor: str | None = ""
+            while cursor is not None:
+                query = f"repo={self.did}&collection=app.bsky.feed.post&limit=100&cursor={cursor}"
+                page = json.loads((await self.asked("repo.listRecords", query))[1])
+                if any(record["value"]["text"] == text for record in page["records"]):
+                    return True
+                cursor = page.get("cursor")
+            return False
 
         await eventually(shown, timeout=30)
         await self.settled()

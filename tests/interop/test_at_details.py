@@ -60,6 +60,26 @@ def test_many_pictures_are_a_gallery(stack: Stack, fred: Fedify, ghosts: Ghosts,
     assert stack.image(post["embed"]["items"][5]["fullsize"])[0].startswith("image/")
 
 
+def test_film_is_shown_and_kept_by_us(stack: Stack, fred: Fedify, ghosts: Ghosts, world: World) -> None:
+    film = b"\0\0\0\x20ftypisom" + bytes(100)
+    world.site.pages["site.test", "/film.mp4"] = ("video/mp4", film)
+    fred.publish(
+        content="<p>fred's film</p>", attachment=[media("video/mp4", "https://site.test/film.mp4", "bees at work")]
+    )
+    shown = stack.said(ghosts.fred, "fred's film")["embed"]
+    assert (shown["$type"], shown["alt"]) == ("app.bsky.embed.video#view", "bees at work")
+    blob = f"https://sky.test/xrpc/com.atproto.sync.getBlob?did={ghosts.fred}&cid={shown['cid']}"
+    assert world.get(blob)[2] == film
+
+
+def test_poll_is_its_answers_and_the_way_to_it(stack: Stack, fred: Fedify, ghosts: Ghosts) -> None:
+    options = [{"type": "Note", "name": name, "replies": {"type": "Collection", "totalItems": 0}} for name in "yx"]
+    asked = fred.publish(type="Question", content="<p>fred asks: which one?</p>", oneOf=options, votersCount=0)
+    text = stack.said(ghosts.fred, "which one?")["record"]["text"]
+    assert "○ y\n○ x" in text
+    assert asked.removeprefix("https://") in text
+
+
 def test_mention_and_quote_are_told(
     stack: Stack, nora: NostrUser, fred: Fedify, ghosts: Ghosts, stella: Reader, sky_relay: Relay
 ) -> None:

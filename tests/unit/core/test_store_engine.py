@@ -22,9 +22,13 @@ from bridged.store.upgrade import CORE
 
 @pytest.fixture
 async def store(store_url: str, tmp_path: Path) -> AsyncIterator[Store]:
-    store = Store(url_of(store_url, tmp_path))
+    store, listening = Store(url_of(store_url, tmp_path)), asyncio.Event()
+    store.signals.on("tests", lambda _: listening.set())
     await store.open()
     await store.migrate(CORE, "bridged_version")
+    if not store.sqlite:  # whoever begins to listen is told at first that anything may have happened
+        async with asyncio.timeout(40):
+            await listening.wait()
     yield store
     await store.close()
 
