@@ -37,6 +37,9 @@ else
 	$(BIN)/python -m pytest $(ARGS)
 endif
 
+bench: setup-dev
+	$(BIN)/python -m tests.bench $(ARGS)
+
 check: setup-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .

@@ -111,6 +111,13 @@ def test_requirements_are_pinned_with_hashes(name: str):
     assert [pin[1] for pin in pins if "--hash=sha256:" not in pin[0]] == []
 
 
+def test_every_target_of_the_makefile_has_a_rule():
+    """What is .PHONY without one, make calls done."""
+    text = (REPO / "Makefile").read_text()
+    (named,) = re.findall(r"^\.PHONY: (.+)$", text, re.MULTILINE)
+    assert set(named.split()) <= set(re.findall(r"^([a-z-]+):", text, re.MULTILINE))
+
+
 def test_requirements_agree_with_one_another():
     runtime, dev = _pins("runtime"), _pins("dev")
     assert {name: versions for name, versions in runtime.items() if dev[name] != versions} == {}
