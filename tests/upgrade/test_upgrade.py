@@ -134,7 +134,7 @@ async def test_old_database_goes_on_where_it_stopped(old: Old) -> None:
     assert len(outside.posted) == before
 
 
-@pytest.mark.parametrize("old", [version for version in VERSIONS if version >= "issue-5"], indirect=True)
+@pytest.mark.parametrize("old", [version for version in VERSIONS if networks(version)[1]], indirect=True)
 async def test_repositories_of_an_old_database_go_on_from_their_last_commit(old: Old) -> None:
     bridge, repos = old.bridge, {did: (rev, root) for did, rev, _, root, _ in old.was["repos"]}
     assert len(repos) == 3, "of the bot, of maya and of nora"
