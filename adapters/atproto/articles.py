@@ -1,9 +1,9 @@
 """Articles as site.standard.document: beside the post that tells of one of ours, and as others publish them. Pure."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
-from urllib.parse import urlsplit
 
 from adapters.atproto import cbor, ids, tid, writes
 from adapters.atproto.blobs import blob_url
@@ -22,6 +22,7 @@ MAX_TEXT: Final = 500_000
 MAX_RECORD: Final = 1 << 20
 _MAX_TITLE, _MAX_ABSTRACT = 500, 3000
 """Graphemes, and ten bytes for each (lexicon)."""
+_SITE: Final = re.compile("https?://[^/?#]+", re.IGNORECASE)
 
 Record = dict[str, Any]
 
@@ -50,8 +51,9 @@ def article(body: PostBody, post: Strong, view: View, old: Copy | None, edited: 
 
 
 def _record(body: PostBody, url: str, post: Strong, view: View) -> Record:
-    parts = urlsplit(url)
-    path = url.removeprefix(f"{parts.scheme}://{parts.netloc}")
+    site = _SITE.match(url)
+    assert site is not None, "web_url gives nothing else"
+    path = url[site.end() :]
     blob = view.blobs.get(body.image) if body.image else None
     optional = {
         "path": path if path != "/" else "",
@@ -63,7 +65,7 @@ def _record(body: PostBody, url: str, post: Strong, view: View) -> Record:
     }
     return {
         "$type": ids.ARTICLE,
-        "site": f"{parts.scheme}://{parts.netloc}",
+        "site": site.group(),
         "title": _cut(body.title, _MAX_TITLE),
         "publishedAt": spelled(min(body.at, view.at)),
         "bskyPostRef": post.record(),
@@ -117,7 +119,7 @@ def _told_by(record: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _letters(value: Any, most: int) -> str:
-    """ "" for what is no string. Raises Malformed("text")."""
+    """Nothing for what is no string. Raises Malformed("text")."""
     return read_text(value, None, max_bytes=most).plain.strip() if isinstance(value, str) else ""
 
 

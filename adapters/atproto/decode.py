@@ -173,10 +173,7 @@ def _body(change: Change, ref: Ref, actor: Ref, record: Mapping[str, Any], heard
     text = read_text(record.get("text"), record.get("facets"))
     embedded = read_embed(record.get("embed"), change.did, change.pds)
     shown = {target for target in text.targets("link") if isinstance(target, str)}
-    cards = (Text(url, (Span(0, len(url), "link", url),)) for url in embedded.links if url not in shown)
-    text = joined((text, *cards), "\n\n")
-    labels = values_of(record)
-    warning = warning_of(labels)
+    text = joined((text, *(_link(url) for url in embedded.links if url not in shown)), "\n\n")
     reply_to, root, detail = _reply(record.get("reply"))
     return PostBody(
         ref=ref,
@@ -187,16 +184,13 @@ def _body(change: Change, ref: Ref, actor: Ref, record: Mapping[str, Any], heard
         reply_to=reply_to,
         root=root,
         quote=embedded.quote,
-        warning=warning,
-        sensitive=bool(warning),
         lang=_language(record.get("langs")),
-        # elsewhere nobody is signed in
-        audience="followers" if NOT_FOR_STRANGERS in labels else "public",
         url=ids.page(ref.id, change.handle),
         uri=ref.id,
         tags=_tags(record.get("tags"), text),
         mark=mark_of(record),
         detail={"cid": change.cid, **detail},
+        **_labelled(record),
     )
 
 
@@ -204,9 +198,7 @@ def _article(change: Change, ref: Ref, actor: Ref, record: Mapping[str, Any], he
     said = read_article(record, change.site, change.did, change.pds)
     url = said.url or ids.page(ref.id, change.handle)
     # a text in a form of its own is read at its home
-    text = said.text if said.text.plain else Text(url, (Span(0, len(url), "link", url),))
-    labels = values_of(record)
-    warning = warning_of(labels)
+    text = said.text if said.text.plain else _link(url)
     return PostBody(
         ref=ref,
         author=actor,
@@ -215,15 +207,26 @@ def _article(change: Change, ref: Ref, actor: Ref, record: Mapping[str, Any], he
         title=said.title,
         summary=said.summary,
         image=said.image,
-        warning=warning,
-        sensitive=bool(warning),
-        audience="followers" if NOT_FOR_STRANGERS in labels else "public",
         url=url,
         uri=ref.id,
         tags=_tags(record.get("tags"), text),
         mark=mark_of(record),
         detail={"cid": change.cid, **said.facts},
+        **_labelled(record),
     )
+
+
+def _labelled(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What its author's labels say of a post."""
+    labels = values_of(record)
+    warning = warning_of(labels)
+    # elsewhere nobody is signed in
+    audience = "followers" if NOT_FOR_STRANGERS in labels else "public"
+    return {"warning": warning, "sensitive": bool(warning), "audience": audience}
+
+
+def _link(url: str) -> Text:
+    return Text(url, (Span(0, len(url), "link", url),))
 
 
 def _reply(reply: Any) -> tuple[Ref | None, Ref | None, dict[str, str]]:

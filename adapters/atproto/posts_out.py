@@ -67,7 +67,7 @@ def post(activity: Activity, body: PostBody, view: View, home: Home, *, edited: 
     parts = [*_parts(activity, body, view, said, uris, edited=edited)]
     old = view.previous if edited else ()
     parts += gates(body, uris, view, [copy for copy in old if copy.part != ARTICLE])
-    if home.articles:
+    if home.articles or any(copy.part == ARTICLE for copy in old):  # what stands is kept up, also once that is off
         parts += _article(activity, body, view, uris[0], parts, edited=edited)
     if edited and not parts:
         return Outgoing((), ("the edit changed nothing that shows here",))

@@ -31,8 +31,9 @@ _CUT = text("""
 WITH stuck AS MATERIALIZED (
     SELECT pg_locks.pid FROM pg_locks
     JOIN pg_stat_activity ON pg_stat_activity.pid = pg_locks.pid AND datname = current_database()
-    JOIN processes ON application_name = left(format('bridged %s %s', host, processes.pid), 63)
-    WHERE locktype = 'advisory' AND granted AND seen_at < extract(epoch FROM clock_timestamp()) - :silence
+    JOIN (SELECT host, pid, max(seen_at) AS heard FROM processes GROUP BY host, pid) AS process
+        ON application_name = left(format('bridged %s %s', host, process.pid), 63)
+    WHERE locktype = 'advisory' AND granted AND heard < extract(epoch FROM clock_timestamp()) - :silence
 )
 SELECT pid FROM stuck WHERE pg_terminate_backend(pid)""")
 _now = cast(func.extract("epoch", func.clock_timestamp()), Float)

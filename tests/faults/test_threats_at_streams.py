@@ -57,6 +57,15 @@ BROKEN: dict[str, Turn] = {
 }
 
 
+async def begins(here: Heaven, socket: ServerConnection, cursor: str, text: str) -> None:
+    """A stream that is good so far: what follows the cursor is sent, and what ada says comes over."""
+    await here.sky.say(here.ada, here.ada.post(text))
+    for seq, said in here.sky.hose.kept:
+        if seq > int(cursor):
+            await socket.send(said)
+    await eventually(lambda: here.copies(text), timeout=30)
+
+
 async def half_open(here: Heaven) -> None:
     """The other side takes a stream, says something, and is gone without a word: nothing is read there any more, so
     no ping answered, and no connection ended. What is said then is only kept."""
@@ -64,11 +73,7 @@ async def half_open(here: Heaven) -> None:
     gone, back = asyncio.Event(), asyncio.Event()
 
     async def goes(socket: ServerConnection, cursor: str) -> None:
-        await sky.say(here.ada, here.ada.post(f"said {before} times before silence"))
-        for seq, said in sky.hose.kept:
-            if seq > int(cursor):
-                await socket.send(said)
-        await eventually(lambda: here.copies(f"said {before} times before silence"), timeout=30)
+        await begins(here, socket, cursor, f"said {before} times before silence")
         socket.transport.pause_reading()  # type: ignore[attr-defined]
         gone.set()
         with contextlib.suppress(TimeoutError):
@@ -127,11 +132,7 @@ async def test_stream_that_is_no_good_is_left_and_nothing_is_missed(here: Heaven
 
     def bad(name: str, turn: Turn) -> Turn:
         async def whole(socket: ServerConnection, cursor: str) -> None:
-            await sky.say(here.ada, here.ada.post(f"before {name}"))
-            for seq, said in sky.hose.kept:
-                if seq > int(cursor):
-                    await socket.send(said)
-            await eventually(lambda: here.copies(f"before {name}"), timeout=30)
+            await begins(here, socket, cursor, f"before {name}")
             sky.next()  # what is wrong has a number too
             try:
                 await turn(socket, cursor)

@@ -102,6 +102,31 @@ def test_what_has_no_title_or_no_address_is_a_post_alone(more: dict[str, str]) -
     assert {record["$type"] for record in records(encode(act, view(), ON))} == {ids.POST}
 
 
+@pytest.mark.parametrize(
+    ("url", "site", "path"),
+    [
+        ("https://blog.example", "https://blog.example", None),
+        ("https://blog.example/", "https://blog.example", None),
+        ("https://blog.example?p=1#x", "https://blog.example", "?p=1#x"),
+        ("HTTPS://Blog.Example:81/a?b", "HTTPS://Blog.Example:81", "/a?b"),
+        ("https://[bad]/x", "https://[bad]", "/x"),
+    ],
+)
+def test_site_and_path_are_the_address_in_two(url: str, site: str, path: str | None) -> None:
+    act = toot("Bees", **TITLED)
+    assert isinstance(act.act, Post)
+    record = records(encode(replace(act, act=Post(replace(act.act.body, url=url))), view(), ON))[-1]
+    assert (record["$type"], record["site"], record.get("path")) == (ids.ARTICLE, site, path)
+
+
+def test_article_that_stands_is_kept_up_once_they_are_switched_off() -> None:
+    before = said(LONG)
+    act = toot(LONG + "And wasps.", **TITLED)
+    assert isinstance(act.act, Post)
+    (part,) = encode(replace(act, act=Edit(act.act.body)), view(previous=copies(before)), Home()).parts
+    assert (part.number, part.ref) == (ARTICLE, before.parts[1].ref)
+
+
 def test_articles_are_posts_alone_unless_they_are_switched_on() -> None:
     assert {r["$type"] for r in records(encode(toot("Bees", **TITLED), view(), Home()))} == {ids.POST}
 
