@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Final
+from urllib.parse import urlsplit
 
 import regex
 
@@ -55,6 +56,10 @@ def web_url(address: str) -> str | None:
     if len(address) > MAX_URL or _WEB.fullmatch(address) is None:
         return None
     encoded = _UNSAFE.sub(lambda m: _percent(m.group()), address)
+    try:
+        urlsplit(encoded)  # whoever takes it apart later may rely on it: `[bad]` is no host
+    except ValueError:
+        return None
     return encoded if len(encoded) <= MAX_URL else None
 
 

@@ -109,7 +109,7 @@ def test_what_has_no_title_or_no_address_is_a_post_alone(more: dict[str, str]) -
         ("https://blog.example/", "https://blog.example", None),
         ("https://blog.example?p=1#x", "https://blog.example", "?p=1#x"),
         ("HTTPS://Blog.Example:81/a?b", "HTTPS://Blog.Example:81", "/a?b"),
-        ("https://[bad]/x", "https://[bad]", "/x"),
+        ("https://[2001:db8::1]:81/x", "https://[2001:db8::1]:81", "/x"),
     ],
 )
 def test_site_and_path_are_the_address_in_two(url: str, site: str, path: str | None) -> None:

@@ -228,6 +228,8 @@ def test_bare_urls_are_found_whole(address: str):
         "https:///x",
         "",
         "https://" + "a" * 3000,
+        "https://[bad]/x",
+        "https://[1:2]/x.gif",
         "vbscript:x",
         "http:a.example",
     ],
