@@ -1,6 +1,7 @@
 """Shared fixtures: databases to test on, and the invented network's entry point."""
 
 import asyncio
+import logging
 import os
 import sys
 import uuid
@@ -11,6 +12,7 @@ from typing import Any
 
 import hypothesis
 import pytest
+import structlog
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -27,6 +29,21 @@ hypothesis.settings.load_profile("bridged")
 _outside = str(Path(__file__).parent / "pigeon")
 if _outside not in sys.path:
     sys.path.append(_outside)
+
+
+_LOGGERS = ("", "aiohttp", "asyncio", "websockets", "sqlalchemy", "alembic")
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """Whoever runs a command here sets logging up, and the next test of this process may look for a line."""
+    root = logging.getLogger()
+    handlers, levels = root.handlers[:], [logging.getLogger(name).level for name in _LOGGERS]
+    yield
+    root.handlers[:] = handlers
+    for name, level in zip(_LOGGERS, levels, strict=True):
+        logging.getLogger(name).setLevel(level)
+    structlog.reset_defaults()
 
 
 @pytest.fixture

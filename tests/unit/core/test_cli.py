@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import logging
 import os
 import signal
 import socket
@@ -16,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 
 from bridged import __version__, cli
 from tests.ports import free_port
@@ -40,16 +38,6 @@ def until(seen: Callable[[], Any], seconds: float = 20.0) -> Any:
         assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.05)
     return found
-
-
-@pytest.fixture(autouse=True)
-def logging_as_it_was() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="module")
