@@ -49,8 +49,9 @@ from bridged.api import (
 
 MAX_TAGS: Final = 8
 """Tags beside the text."""
-GONE: Final = frozenset({"deleted", "takendown", "suspended", "deactivated"})
-"""What a host says of an account whose content is not to be shown any more, be it for a while (specs/account)."""
+BEHIND: Final = frozenset({"desynchronized", "throttled"})
+"""What is said of an account that a host is behind with. With any other word, or none, what is not active is not to be
+shown any more, be it for a while (specs/account: the flag counts, and words are added)."""
 
 _BRIDGED: Final = frozenset({ids.POST, ids.ARTICLE, ids.LIKE, ids.REPOST, ids.FOLLOW, ids.BLOCK})
 
@@ -71,7 +72,7 @@ def decode(envelope: Envelope) -> tuple[Activity, ...]:
         case channel if channel == ACCOUNT:
             standing = read_standing(envelope)
             actor = ids.account_ref(_did(standing.did))
-            if standing.active or standing.status not in GONE:
+            if standing.active or standing.status in BEHIND:
                 return ()
             return (Activity(Ref(ids.NETWORK, envelope.id), actor, at, Delete(actor)),)
         case _:

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from adapters.atproto import handles
 from adapters.atproto.identity import WELL_KNOWN
+from adapters.atproto.syntax import is_handle
 from bridged.api import Host, Unreachable
 
 Document = Callable[[str], Awaitable[dict[str, Any] | None]]
@@ -61,6 +62,8 @@ class Names:
 
     async def _resolve(self, request: web.Request) -> web.Response:
         handle = request.query.get("handle", "").lower()
+        if not is_handle(handle):
+            return _error(400, "InvalidRequest", "handle is a handle")
         try:
             did = await self._did(handle)
         except (Unreachable, TimeoutError):

@@ -12,6 +12,8 @@ from bridged.api import EgressFailed, EgressRefused, Host, Unreachable, web_url
 
 RECORD_PATH: Final = "/xrpc/com.atproto.repo.getRecord"
 MAX_RECORD: Final = 64 * 1024
+GONE: Final = (400, 404)
+"""How hosts say that there is no such record or account."""
 
 
 class Accounts:
@@ -46,8 +48,8 @@ class Accounts:
             answer = await self._host.http.get(f"{pds}{RECORD_PATH}?{query}", limit=MAX_RECORD)
         except (EgressFailed, EgressRefused) as error:
             raise Unreachable(error.why) from None
-        if answer.status == 400:
-            return None  # how a host says that there is no such record
+        if answer.status in GONE:
+            return None
         if answer.status != 200:
             raise Unreachable(f"status {answer.status}")
         try:

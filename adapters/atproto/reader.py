@@ -14,7 +14,7 @@ from adapters.atproto import cbor, ids
 from adapters.atproto.cid import Cid
 from adapters.atproto.envelopes import Change, Person, record_envelope
 from adapters.atproto.identity import Resolver
-from adapters.atproto.people import Accounts
+from adapters.atproto.people import GONE, Accounts
 from adapters.atproto.profiles import account_of, pinned
 from bridged.api import (
     Account,
@@ -33,8 +33,6 @@ MAX_ANSWERS: Final = 40
 RECENT: Final = 20
 """Posts that are shown of somebody who is newly followed."""
 _AT_ONCE: Final = 8
-_GONE: Final = (400, 404)
-"""How hosts say that there is no such record or account."""
 
 
 class Reader:
@@ -151,7 +149,7 @@ class Reader:
             answer = await self._host.http.get(url, limit=limit)
         except (EgressFailed, Rejected) as error:
             raise Unreachable(error.why) from None
-        if answer.status in _GONE:
+        if answer.status in GONE:
             return None
         if answer.status != 200:
             raise Unreachable(f"status {answer.status}")

@@ -116,6 +116,9 @@ class Subscription:
             return web.Response(status=503, text="no more readers now\n", headers={"Retry-After": "60"})
         # what readers say is of no use; the least limit keeps it short
         socket = web.WebSocketResponse(compress=False, heartbeat=PING, max_msg_size=1024, timeout=_GOODBYE)
+        if not socket.can_prepare(request):
+            said = {"error": "InvalidRequest", "message": "This is a stream: it is read over a websocket"}
+            return web.json_response(said, status=400, headers={"Access-Control-Allow-Origin": "*"})
         await socket.prepare(request)
         self._readers.add(socket)
         listening = asyncio.ensure_future(_listen(socket))

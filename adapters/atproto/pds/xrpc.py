@@ -33,6 +33,12 @@ _EXPORT_SECONDS: Final = 10.0
 _SLOWEST: Final = 1 << 17
 """How long sending one may take, and the bytes a second that its reader has to take in beyond that."""
 _CORS: Final = {"Access-Control-Allow-Origin": "*"}
+_PREFLIGHT: Final = {
+    **_CORS,
+    "Access-Control-Allow-Headers": "Authorization, *",
+    "Access-Control-Allow-Methods": "GET, HEAD, POST",
+    "Access-Control-Max-Age": "86400",
+}
 _FILE: Final = {**_CORS, "X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'; sandbox"}
 _CAR: Final = "application/vnd.ipld.car"
 _INACTIVE: Final = {
@@ -80,6 +86,7 @@ class Xrpc:
         return [
             *(web.get(f"/xrpc/com.atproto.{name}", partial(_answered, answer)) for name, answer in answers.items()),
             web.post("/xrpc/com.atproto.server.createAccount", partial(_answered, _no_accounts)),
+            web.route("*", "/xrpc/{name}", partial(_answered, _no_method)),  # paths without a part come before it
         ]
 
     async def _describe_server(self, _: web.Request) -> web.Response:
@@ -129,6 +136,8 @@ class Xrpc:
         if since and not is_tid(since):
             raise Failed("InvalidRequest", "since is a revision")
         repo = await self._repo(request, "did")
+        if request.method == "HEAD":  # whatever is written to it is sent, and read as the next answer
+            return web.StreamResponse(headers={**_CORS, "Content-Type": _CAR})
         async with self._turn(request.remote or ""), self._exports:
             pieces = await self._host.read(lambda tx: _still(tx, repo, since))
             response = web.StreamResponse(headers={**_CORS, "Content-Type": _CAR})
@@ -180,6 +189,8 @@ class Xrpc:
 
     async def _status(self, request: web.Request) -> web.Response:
         did = request.query.get("did", "")
+        if not is_did(did):
+            raise Failed("InvalidRequest", "did names a repository")
         repo = await self._host.read(lambda tx: store.find(tx, did))
         if repo is None:
             raise Failed("RepoNotFound", "There is no such repository here")
@@ -231,6 +242,13 @@ async def _answered(answer: Handler, request: web.Request) -> web.StreamResponse
 
 async def _no_accounts(_: web.Request) -> web.Response:
     raise Failed("AccountCreationDisabled", "This server is for bridged accounts alone", 403)
+
+
+async def _no_method(request: web.Request) -> web.Response:
+    """Browsers ask first whether they may ask, wherever a request has headers of its own."""
+    if request.method == "OPTIONS":
+        return web.Response(status=204, headers=_PREFLIGHT)
+    raise Failed("MethodNotImplemented", "There is no such method here", 501)
 
 
 def _active(tx: Tx, did: str) -> Repo:

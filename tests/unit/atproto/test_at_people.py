@@ -45,9 +45,10 @@ async def test_a_person_is_asked_for_anew_with_the_profile() -> None:
     assert names.forgotten == [DID]
 
 
-async def test_a_person_without_a_profile_is_one_all_the_same() -> None:
+@pytest.mark.parametrize("status", [400, 404])
+async def test_a_person_without_a_profile_is_one_all_the_same(status: int) -> None:
     people, host, _ = accounts(Document(DID, INVALID, None, PDS))
-    host.http.serve(PAGE, b'{"error":"RecordNotFound"}', status=400)
+    host.http.serve(PAGE, b'{"error":"RecordNotFound"}', status=status)
     assert await people.person(DID) == Person(DID, "", PDS, None)
 
 

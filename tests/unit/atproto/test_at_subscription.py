@@ -73,6 +73,12 @@ async def stream(tmp_path: Path) -> AsyncIterator[Stream]:
             await asyncio.gather(running, return_exceptions=True)
 
 
+async def test_question_without_a_websocket_is_told_so(stream: Stream):
+    async with stream.client.get(PATH) as answer:
+        assert answer.status == 400
+        assert (await answer.json())["error"] == "InvalidRequest"
+
+
 async def test_replay_from_zero_is_all_there_was_and_goes_on(stream: Stream):
     await stream.say(250)
     socket = await stream.read(0)

@@ -1,5 +1,6 @@
 """The PDS as others ask it: files that verify, pages, errors by their names."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -197,6 +198,8 @@ async def test_repos_are_paged(pds: Pds):
     [
         ("sync.getRepo", {}, "InvalidRequest"),
         ("sync.getRepo", {"did": "alice.test"}, "InvalidRequest"),
+        ("sync.getRepoStatus", {}, "InvalidRequest"),
+        ("sync.getRepoStatus", {"did": did(9)}, "RepoNotFound"),
         ("sync.getRepo", {"did": did(9)}, "RepoNotFound"),
         ("sync.getRepo", {"did": ALICE, "since": "yesterday"}, "InvalidRequest"),
         ("repo.getRecord", {"repo": ALICE, "collection": "x", "rkey": "y"}, "InvalidRequest"),
@@ -211,6 +214,35 @@ async def test_repos_are_paged(pds: Pds):
 )
 async def test_wrong_question_gets_its_error(pds: Pds, name: str, query: dict[str, str], error: str):
     assert await pds.error(name, **query) == error
+
+
+async def test_head_of_a_repo_is_its_headers_alone(pds: Pds):
+    await pds.write(Write(POST, KEYS[0], post("x")))
+    reader, writer = await asyncio.open_connection(pds.client.host, pds.client.port)
+    path = f"/xrpc/com.atproto.sync.getRepo?did={ALICE}"
+    writer.write(f"HEAD {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert b"application/vnd.ipld.car" in head
+    assert body == b""
+
+
+@pytest.mark.parametrize("verb", ["GET", "POST", "PUT"])
+async def test_unknown_method_is_told_as_xrpc_tells_it(pds: Pds, verb: str):
+    name = "sync.getRepo" if verb == "PUT" else "server.createSession"
+    async with pds.client.request(verb, f"/xrpc/com.atproto.{name}") as answer:
+        assert answer.status == 501
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+        assert (await answer.json())["error"] == "MethodNotImplemented"
+
+
+async def test_browser_may_ask_with_headers_of_its_own(pds: Pds):
+    wanted = {"Origin": "https://app.test", "Access-Control-Request-Method": "GET"}
+    async with pds.client.options("/xrpc/com.atproto.sync.getRepo", headers=wanted) as answer:
+        assert answer.status == 204
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+        assert "*" in answer.headers["Access-Control-Allow-Headers"]
 
 
 async def test_accounts_are_not_made_for_strangers(pds: Pds):

@@ -115,3 +115,9 @@ async def test_ours_finds_only_who_is_there_already(host: Host) -> None:
     assert await names.ours("alice-at-c-d.bridge.test") == DID
     assert await names.ours("bob-at-c-d.bridge.test") is None
     assert await names.ours("alice.example.com") is None
+
+
+@pytest.mark.parametrize("query", ["", "?handle=", "?handle=alice", "?handle=%00.bridge.test"])
+async def test_question_about_no_handle_is_refused(client: Client, query: str) -> None:
+    async with client.get(f"/xrpc/com.atproto.identity.resolveHandle{query}") as answer:
+        assert (answer.status, (await answer.json())["error"]) == (400, "InvalidRequest")
