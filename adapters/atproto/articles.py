@@ -11,7 +11,7 @@ from adapters.atproto.embeds_out import blob_of
 from adapters.atproto.facets import is_tag, read_text
 from adapters.atproto.labels import labels_for, self_labels
 from adapters.atproto.moments import spelled
-from adapters.atproto.syntax import is_cid
+from adapters.atproto.syntax import is_cid, uri_of
 from adapters.atproto.threads_out import Strong
 from bridged.api import Copy, Malformed, Part, PostBody, Text, View, truncate, web_url
 
@@ -65,7 +65,7 @@ def _record(body: PostBody, url: str, post: Strong, view: View) -> Record:
     }
     return {
         "$type": ids.ARTICLE,
-        "site": site.group(),
+        "site": uri_of(site.group()),
         "title": _cut(body.title, _MAX_TITLE),
         "publishedAt": spelled(min(body.at, view.at)),
         "bskyPostRef": post.record(),

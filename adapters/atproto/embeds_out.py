@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from adapters.atproto.cid import RAW, Cid
+from adapters.atproto.syntax import uri_of
 from bridged.api import Blob, Card, Media, Text, View, truncate, web_url
 
 MAX_IMAGES: Final = 4
@@ -52,7 +53,7 @@ def files(media: Sequence[Media], view: View) -> Files:
 def card(shown: Card, view: View) -> Record:
     """app.bsky.embed.external of a page."""
     external: Record = {
-        "uri": shown.url,
+        "uri": uri_of(shown.url),
         "title": truncate(Text(shown.title), max_graphemes=MAX_CARD).plain,
         "description": truncate(Text(shown.description), max_graphemes=MAX_CARD).plain,
     }

@@ -6,7 +6,7 @@ from itertools import accumulate
 from typing import Any, Final, cast
 
 from adapters.atproto import ids
-from adapters.atproto.syntax import is_did
+from adapters.atproto.syntax import is_did, uri_of
 from bridged.api import Malformed, Ref, Span, Text, graphemes, web_url
 
 MAX_GRAPHEMES: Final = 300
@@ -111,7 +111,7 @@ def _written(span: Span) -> dict[str, Any] | None:
         case Span(kind="mention", target=Ref(network=ids.NETWORK, id=did)):
             return {"$type": f"{_KIND}#mention", "did": did}
         case Span(kind="link", target=str(uri)) if url := web_url(uri):
-            return {"$type": f"{_KIND}#link", "uri": url}
+            return {"$type": f"{_KIND}#link", "uri": uri_of(url)}
         case Span(kind="tag", target=str(tag)) if is_tag(tag):
             return {"$type": f"{_KIND}#tag", "tag": tag}
         case _:

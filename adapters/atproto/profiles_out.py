@@ -9,6 +9,7 @@ from adapters.atproto.embeds_out import blob_of
 from adapters.atproto.facets import MAX_BYTES
 from adapters.atproto.labels import NOT_FOR_STRANGERS, self_labels
 from adapters.atproto.moments import spelled
+from adapters.atproto.syntax import uri_of
 from adapters.atproto.threads_out import strong
 from adapters.atproto.words_out import localized, whom
 from bridged.api import (
@@ -77,7 +78,7 @@ def _written(activity: Activity, view: View, pinned: Any) -> Outgoing:
     }
     addresses = (web_url(value.strip()) for _, value in account.fields)
     if website := next((url for url in addresses if url), web_url(account.url) or ""):
-        record["website"] = website
+        record["website"] = uri_of(website)
     for name, address in (("avatar", account.avatar), ("banner", account.banner)):
         blob = view.blobs.get(address) if address else None
         if blob is not None:

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from datetime import date
 from typing import Final
+from urllib.parse import quote
 
 from adapters.atproto.tid import is_tid
 from bridged.api import Malformed
@@ -26,6 +27,7 @@ __all__ = [
     "is_uri",
     "parse_at_uri",
     "parse_datetime",
+    "uri_of",
 ]
 
 MAX_DID: Final = 2048
@@ -44,6 +46,7 @@ _NSID: Final = re.compile(f"{_NAMED}(?:\\.{_LABEL})+\\.[a-zA-Z][a-zA-Z0-9]{{0,62
 _RECORD_KEY: Final = re.compile("[a-zA-Z0-9._:~-]{1,512}")
 _CID: Final = re.compile("[a-zA-Z0-9+=]{8,256}")
 _URI: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:[^\s\x00-\x20\x7f]+")
+_NO_URI: Final = re.compile("[^!-~]+")
 _DATETIME: Final = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,20}))?(?:Z|([+-])(\d\d):(\d\d))", re.ASCII
 )
@@ -98,6 +101,16 @@ def is_cid(text: str) -> bool:
 
 def is_uri(text: str) -> bool:
     return len(text) <= MAX_URI and _URI.fullmatch(text) is not None
+
+
+def uri_of(url: str) -> str:
+    """The address in ASCII and with its scheme in lower case, as a URI is (RFC 3986): some readers refuse a record over
+    any other. As it is, where it gets too long."""
+    if url.isascii() and url.startswith("http"):
+        return url
+    scheme, colon, rest = url.partition(":")
+    written = _NO_URI.sub(lambda found: quote(found[0], errors="replace"), scheme.lower() + colon + rest)
+    return written if len(written) <= MAX_URI else url
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,7 +108,8 @@ def test_what_has_no_title_or_no_address_is_a_post_alone(more: dict[str, str]) -
         ("https://blog.example", "https://blog.example", None),
         ("https://blog.example/", "https://blog.example", None),
         ("https://blog.example?p=1#x", "https://blog.example", "?p=1#x"),
-        ("HTTPS://Blog.Example:81/a?b", "HTTPS://Blog.Example:81", "/a?b"),
+        ("HTTPS://Blog.Example:81/a?b", "https://Blog.Example:81", "/a?b"),
+        ("https://блог.example/я", "https://%D0%B1%D0%BB%D0%BE%D0%B3.example", "/я"),
         ("https://[2001:db8::1]:81/x", "https://[2001:db8::1]:81", "/x"),
     ],
 )

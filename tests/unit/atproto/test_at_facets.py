@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.atproto.facets import MAX_BYTES, MAX_FACETS, facets_of, read_text
+from adapters.atproto.syntax import is_uri
 from bridged.api import Malformed, Ref, Span, Text, find_links, find_tags, graphemes
 from tests.vectors import vectors
 
@@ -49,7 +50,7 @@ def _cases(name: str) -> list[dict[str, Any]]:
 def spanned(draw: st.DrawFn) -> Text:
     plain = draw(plain_texts)
     cuts = sorted(draw(st.sets(st.integers(0, len(plain)), min_size=2, max_size=8)))
-    targets = st.sampled_from([("mention", Ref("atproto", DID)), ("link", "https://example.com/é"), ("tag", "ä")])
+    targets = st.sampled_from([("mention", Ref("atproto", DID)), ("link", "https://example.com/%C3%A9"), ("tag", "ä")])
     spans = [Span(a, b, *draw(targets)) for a, b in zip(cuts[::2], cuts[1::2], strict=False)]
     return Text(plain, tuple(spans))
 
@@ -101,6 +102,21 @@ def test_link_to_no_web_address_gets_no_facet() -> None:
 def test_link_is_written_as_addresses_may_be() -> None:
     (facet,) = facets_of(Text("ab", (Span(0, 2, "link", "https://example.com/a b"),)))
     assert facet["features"][0]["uri"] == "https://example.com/a%20b"
+
+
+@pytest.mark.parametrize(
+    ("url", "uri"),
+    [
+        ("https://example.com/caf%C3%A9?a=b#c", "https://example.com/caf%C3%A9?a=b#c"),
+        ("https://example.com/café?q=日本#ü", "https://example.com/caf%C3%A9?q=%E6%97%A5%E6%9C%AC#%C3%BC"),
+        ("HTTPS://münchen.de/Ä", "https://m%C3%BCnchen.de/%C3%84"),
+        ("https://example.com/" + "日" * 2000, "https://example.com/" + "日" * 2000),
+    ],
+)
+def test_link_of_other_letters_is_written_in_ascii_where_it_fits(url: str, uri: str) -> None:
+    (facet,) = facets_of(Text("ab", (Span(0, 2, "link", url),)))
+    assert facet["features"][0]["uri"] == uri
+    assert is_uri(uri)
 
 
 def test_mention_of_another_network_gets_no_facet() -> None:

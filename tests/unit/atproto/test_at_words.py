@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from adapters.atproto import cbor, ids, writes
 from adapters.atproto.decode import decode
+from adapters.atproto.embeds_out import card
 from adapters.atproto.encode import encode
 from adapters.atproto.envelopes import Change, record_envelope
 from adapters.atproto.home import Home
@@ -21,6 +22,7 @@ from adapters.atproto.writes import read_write
 from bridged.api import (
     Account,
     Activity,
+    Card,
     Copy,
     Edit,
     Ghost,
@@ -223,6 +225,14 @@ def test_any_profile_fits_and_says_whence_it_is(bio: str, name: str, value: str)
     (record,) = records(encode(act, replace(view(), account=account), Home()))
     validate(ids.PROFILE, "self", record)
     assert record["description"].endswith("bridged from https://social.example/@alice")
+
+
+def test_addresses_of_a_profile_and_a_card_are_ascii() -> None:
+    account = replace(view().account, fields=(("Home", "https://example.com/ü"),))
+    act = Activity(Ref("activitypub", "x"), ALICE, AT, Profile(account))
+    (record,) = records(encode(act, replace(view(), account=account), Home()))
+    assert record["website"] == "https://example.com/%C3%BC"
+    assert card(Card("https://example.com/ü", "", ""), view())["external"]["uri"] == "https://example.com/%C3%BC"
 
 
 def test_profile_that_is_the_same_is_not_said_again() -> None:
