@@ -11,7 +11,7 @@ from adapters.atproto import feeds, ours
 from adapters.atproto.config import EMBEDDED, AtprotoConfig, IngestConfig
 from adapters.atproto.documents import MAX_DOCUMENT
 from adapters.atproto.firehose import address
-from adapters.atproto.identity import WELL_KNOWN
+from adapters.atproto.identity import DOCUMENT, WEB, WELL_KNOWN
 from adapters.atproto.pds import firehose
 from adapters.atproto.pds.tables import SPANS, repos
 from bridged.api import EgressFailed, EgressRefused, Finding, Host, Tx
@@ -23,10 +23,12 @@ _ASK = "ask for more where you are read: docs/atproto.md says how"
 
 async def findings(host: Host, config: AtprotoConfig) -> Sequence[Finding]:
     found = [await _handle(host, config)]
+    did = await _bot(host)
+    if did.startswith(WEB):
+        found.append(await _document(host, did))
     if config.plc != EMBEDDED:
         found.append(await _directory(host, config.plc))
     if config.appview:
-        did = await _bot(host)
         url = f"{config.appview}/xrpc/app.bsky.actor.getProfile?actor={quote(did)}"
         found.append(await _known(host, "AppView", url, "appview"))
     found.append(await _stream(host, config.ingest))
@@ -64,6 +66,22 @@ async def _handle(host: Host, config: AtprotoConfig) -> Finding:
         return Finding(what, False, f"{url}: {error.why}", mend)
     ok = answer.status == 200 and made.did.encode() in answer.body
     said = f"@{made.handle} is {made.did}" if ok else f"{url} answers {answer.status} without {made.did}"
+    return Finding(what, ok, said, "" if ok else mend)
+
+
+async def _document(host: Host, did: str) -> Finding:
+    """A did:web is what its host says of it, to the world: DNS alone is not enough."""
+    what, url = "AT Protocol did:web", f"https://{did.removeprefix(WEB)}{DOCUMENT}"
+    mend = (
+        f"let DNS lead *.{host.site.handle_domain} to this bridge, with a certificate for it, and let the web server in"
+        f" front pass {DOCUMENT} on with its Host; docs/atproto.md says how"
+    )
+    try:
+        answer = await host.http.get(url, limit=MAX_DOCUMENT)
+    except (EgressFailed, EgressRefused) as error:
+        return Finding(what, False, f"{url}: {error.why}", mend)
+    ok = answer.status == 200 and f'"{did}"'.encode() in answer.body
+    said = "the bot's document is found" if ok else f"{url} answers {answer.status} without {did}"
     return Finding(what, ok, said, "" if ok else mend)
 
 

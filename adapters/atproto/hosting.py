@@ -59,8 +59,8 @@ class Hosting:
         found = list(reading.repositories(tx, stood, _PAGE))
         for repo in found:
             made = ours.identity(tx, repo.did)
-            assert made is not None, "who has a repository has an identity"
-            self._repos.renew(tx, repo, self._identities.signing_key(made.owner), self._now())
+            # a did:web that was ended is known no longer; its repository is deleted, and nothing is signed of that
+            self._repos.renew(tx, repo, self._identities.signing_key(made.owner) if made else None, self._now())
         firehose.stand(tx, found[-1].id if found else None)
         return bool(found)
 

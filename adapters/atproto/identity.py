@@ -31,10 +31,12 @@ INVALID: Final = "handle.invalid"
 STRANGER_SECONDS: Final = 3.0
 """How long the host of a handle or a did:web may take: others wait for it too."""
 WELL_KNOWN: Final = "/.well-known/atproto-did"
+WEB: Final = "did:web:"
+DOCUMENT: Final = "/.well-known/did.json"
+"""Where the host that a did:web names has its document."""
 MAX_ID: Final = 1000
 """Characters of a DID that may become a ref."""
 
-_WEB: Final = "did:web:"
 _NOWHERE: Final = frozenset(["alt", "arpa", "example", "internal", "invalid", "local", "localhost", "onion"])
 _TRANSIENT: Final = frozenset({408, 421, 425, 429})
 
@@ -122,9 +124,9 @@ class Resolver:
         return self._read(did, msgspec.json.encode(documents.document_of(did, state))) if state is not None else None
 
     async def _look(self, did: str) -> Document | None:
-        if did.startswith(_WEB):
+        if did.startswith(WEB):
             try:
-                answer = await self._strange(f"https://{did.removeprefix(_WEB)}/.well-known/did.json", redirects=0)
+                answer = await self._strange(f"https://{did.removeprefix(WEB)}{DOCUMENT}", redirects=0)
             except Rejected:
                 return None
         else:
@@ -188,9 +190,9 @@ def can_be(did: str) -> bool:
     """Whether it is a DID of a kind that AT knows: did:plc, or did:web of a host without a port or path."""
     if len(did) > MAX_ID:
         return False
-    host = did.removeprefix(_WEB)
+    host = did.removeprefix(WEB)
     return plc.is_did(did) or (
-        did.startswith(_WEB) and host == host.lower() and is_handle(host) and host.rpartition(".")[2] not in _NOWHERE
+        did.startswith(WEB) and host == host.lower() and is_handle(host) and host.rpartition(".")[2] not in _NOWHERE
     )
 
 

@@ -27,7 +27,7 @@ identities: Final = sa.Table(
     sa.Column("handle", sa.Text, nullable=False),
     sa.UniqueConstraint("owner_network", "owner_id"),
 )
-"""Whom we made which DID for, and the handle it was made with."""
+"""Whom we made which DID for, and the handle it was made with; of a did:web the one that was told of last."""
 
 operations: Final = sa.Table(
     "atproto_operations",

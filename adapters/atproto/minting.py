@@ -22,6 +22,7 @@ from adapters.atproto.crypto import SigningKey
 from adapters.atproto.directory import Directory
 from adapters.atproto.documents import document_of
 from adapters.atproto.far import FarDirectory
+from adapters.atproto.identity import WEB
 from adapters.atproto.ids import account_ref
 from adapters.atproto.ours import Identity
 from adapters.atproto.plc import Operation, State
@@ -52,7 +53,8 @@ _SIGNING, _ROTATION = "atproto-signing", "atproto-rotation"
 class Identities:
     """directory  the address of a PLC directory, or the embedded one    operator  a did:key that outranks our own,
     kept by the operator; "" for none    web  new identities are did:web, for which no directory is needed    changed
-    is called with what an identity is now, once the directory has it, in the transaction that notes it
+    is called with what an identity is now, once the directory has it, in the transaction that notes it; a did:web needs
+    no directory for that
     """
 
     def __init__(
@@ -97,11 +99,16 @@ class Identities:
     def change(self, tx: Tx, did: str, *, handle: str = "", pds: str = "", own: str = "", generation: int = 0) -> bool:
         """Makes the identity say this, if it says something else; whether it did.
 
-        `own` is a rotation key of the owner's, to stand above all others, `generation` that of the signing key. Nothing
-        changes of a did:web, which says what is true anyway. Raises Malformed for what no directory would take.
+        `own` is a rotation key of the owner's, to stand above all others, `generation` that of the signing key. Of a
+        did:web only the handle is noted, since its document says what is true anyway, and who has read that before is
+        told to do so again. Raises Malformed for what no directory would take.
         """
         identity, last = ours.identity(tx, did), ours.last(tx, did)
-        if identity is None or last is None or last[1].state is None:
+        if identity is None:
+            return False
+        if last is None:
+            return self._renamed(tx, identity, handle)
+        if last[1].state is None:
             return False
         state = last[1].state.changed(
             handle=handle,
@@ -196,9 +203,15 @@ class Identities:
         domain = self._host.site.handle_domain
         wanted = [handles.under(domain, label) for label in handles.labels(account)]
         for handle in wanted:
-            if not await taken(handle):
+            if not await taken(handle) and not await self._host.read(partial(self._other, handle, account.ref)):
                 return handle
         raise Unreachable(f"no handle to be had for {account.ref}")
+
+    def _other(self, handle: str, owner: Ref, tx: Tx) -> bool:
+        """Whether the did:web of this name was made for somebody else, who may have no ghost yet, or under another
+        handle."""
+        made = ours.identity(tx, f"{WEB}{handle}") if self._web else None
+        return made is not None and made.owner != owner
 
     async def _register(self, made: Identity) -> None:
         try:
@@ -217,7 +230,9 @@ class Identities:
         if known is not None:
             ours.drop(tx, known.did)
         if self._web:
-            return ours.add(tx, f"did:web:{handle}", owner, handle, None)
+            if self._other(handle, owner, tx):
+                raise Unreachable(f"{handle} was given to somebody else meanwhile")
+            return ours.add(tx, f"{WEB}{handle}", owner, handle, None)
         first = plc.sign(self._state(owner, handle), None, self._rotation_key(owner))
         made = ours.add(tx, first.did, owner, handle, first)
         if isinstance(self._directory, Directory):
@@ -233,6 +248,13 @@ class Identities:
             handle=handle,
             pds=self._host.site.base_url,
         )
+
+    def _renamed(self, tx: Tx, identity: Identity, handle: str) -> bool:
+        if handle in ("", identity.handle):
+            return False
+        ours.rename(tx, identity.did, handle)
+        self._changed(tx, identity.did, self._state(identity.owner, handle))
+        return True
 
     def _next(self, tx: Tx, identity: Identity, last: tuple[int, Operation], state: State | None) -> None:
         operation = plc.sign(state, last[1].cid, self._rotation_key(identity.owner))

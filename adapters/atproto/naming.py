@@ -10,7 +10,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from adapters.atproto import handles
-from adapters.atproto.identity import WELL_KNOWN
+from adapters.atproto.identity import DOCUMENT, WEB, WELL_KNOWN
 from adapters.atproto.syntax import is_handle
 from bridged.api import Host, Unreachable
 
@@ -34,7 +34,7 @@ class Names:
     def routes(self) -> Iterable[web.RouteDef]:
         return [
             web.get(WELL_KNOWN, self._well_known),
-            web.get("/.well-known/did.json", self._did_json),
+            web.get(DOCUMENT, self._did_json),
             web.get("/xrpc/com.atproto.identity.resolveHandle", self._resolve),
         ]
 
@@ -55,7 +55,7 @@ class Names:
         return web.Response(text=did, headers=_CORS)
 
     async def _did_json(self, request: web.Request) -> web.Response:
-        document = await self._document(f"did:web:{_asked(request)}")
+        document = await self._document(f"{WEB}{_asked(request)}")
         if document is None:
             return web.json_response({"error": "not_found"}, status=404, headers=_CORS)
         return web.json_response(document, headers=_CORS)

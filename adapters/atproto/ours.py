@@ -18,7 +18,8 @@ MAX_WAITING: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A DID of ours, whom it was made for, and with which handle; `registered` once others may know of it."""
+    """A DID of ours, whom it was made for, and with which handle (a did:web: which it has now); `registered` once
+    others may know of it."""
 
     did: str
     owner: Ref
@@ -42,6 +43,11 @@ def add(tx: Tx, did: str, owner: Ref, handle: str, first: Operation | None) -> I
     if first is not None:
         append(tx, did, 0, first)
     return Identity(did, owner, handle, registered=first is None)
+
+
+def rename(tx: Tx, did: str, handle: str) -> None:
+    """A did:web has another handle; for others that is in their operations."""
+    tx.execute(sa.update(identities).where(identities.c.did == did).values(handle=handle))
 
 
 def append(tx: Tx, did: str, number: int, operation: Operation) -> None:

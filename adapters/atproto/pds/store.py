@@ -177,10 +177,11 @@ class Repos:
         blobs = {path: blobs_in(wanted[path].record) for path in bodies}
         return self._commit(tx, repo, key, ops, bodies, blobs, at)
 
-    def renew(self, tx: Tx, repo: Repo, key: SigningKey, at: float) -> None:
+    def renew(self, tx: Tx, repo: Repo, key: SigningKey | None, at: float) -> None:
         """Says where it stands, under a revision that nobody has seen: after the database was put back, others know
-        commits that we do not, and would take an old one for nothing new."""
+        commits that we do not, and would take an old one for nothing new. One that is deleted needs no key."""
         if repo.status != "deleted":
+            assert key is not None, "whose repository is there has an identity"
             made = commit.sign(key, repo.did, after(repo.rev, int(at * 1e6), 0), repo.root)
             repo = replace(repo, rev=made.rev, head=made.block())
             new = {"new_rev": made.rev, "new_root": bytes(repo.root), "new_head": repo.head}

@@ -50,13 +50,15 @@ class Scene:
         self.host.migrate(Atproto.migrations)
         self.bot = ""
 
-    async def start(self) -> "Scene":
+    async def start(self, **config: Any) -> "Scene":
         """The bot has its account."""
 
         async def nobody(_: str) -> bool:
             return False
 
-        made: Ghost = await Atproto(AtprotoConfig(plc="embedded"), self.host).mint(Account(BOT, "bridge"), nobody)
+        made: Ghost = await Atproto(AtprotoConfig(plc="embedded", **config), self.host).mint(
+            Account(BOT, "bridge"), nobody
+        )
         self.bot = made.ref.id
         return self
 
@@ -107,6 +109,24 @@ async def test_handle_that_does_not_lead_to_the_bot_says_what_dns_and_proxy_must
     assert url in found.said
     assert "*.bridge.test" in found.mend
     assert "Host" in found.mend
+
+
+@pytest.mark.parametrize(("answer", "ok"), [
+    ((200, b'{"id": "did:web:bridge.bridge.test"}'), True),
+    ((200, b'{"id": "did:web:bridge.bridge.test.evil"}'), False),
+    ((404, b""), False),
+    (EgressFailed("no such host"), False),
+])  # fmt: skip
+async def test_did_web_is_to_be_found_at_its_name(answer: Any, ok: bool) -> None:
+    scene = await Scene().start(did_method="web")
+    url = "https://bridge.bridge.test/.well-known/did.json"
+    if isinstance(answer, Exception):
+        scene.http.pages[url] = answer
+    else:
+        scene.http.serve(url, answer[1], status=answer[0])
+    found = (await scene.check())["AT Protocol did:web"]
+    assert found.ok == ok
+    assert (url in found.said, "/.well-known/did.json" in found.mend) == (not ok, not ok)
 
 
 async def test_handle_in_a_closed_network_is_asked_of_ourselves(scene: Scene) -> None:

@@ -69,10 +69,20 @@ def post(place: Place, rkey: str, text: str = "hello", **more: Any) -> Part:
 
 @pytest.fixture
 async def place() -> Place:
+    return await made_with()
+
+
+@pytest.fixture
+async def web() -> Place:
+    """Where identities are did:web."""
+    return await made_with(did_method="web")
+
+
+async def made_with(**settings: Any) -> Place:
     host = FakeHost()
     assert Atproto.migrations is not None
     host.migrate(Atproto.migrations)
-    adapter = Atproto(AtprotoConfig(plc="embedded"), host)
+    adapter = Atproto(AtprotoConfig(plc="embedded", **settings), host)
     await adapter.start()
     made = [await adapter.mint(Account(ref, name), nobody) for ref, name in ((BOT, "bridge"), (OWNER, "npub1x"))]
     return Place(host, adapter, *made)
@@ -141,6 +151,15 @@ async def test_who_is_ended_for_good_has_a_tombstone_in_the_directory(place: Pla
     assert await place.adapter._identities.described(place.ghost.ref.id) is None  # pyright: ignore[reportPrivateUsage]
 
 
+async def test_did_web_that_ended_is_served_no_longer(web: Place) -> None:
+    uri = web.at(ids.PROFILE, "self")
+    await web.apply(web.ghost, profile(web.ghost), writes.farewell(OWNER, uri, 0))
+    for _ in range(2):
+        await web.apply(web.ghost, writes.farewell(OWNER, uri, 1, final=True))
+    assert (await web.events())[-1][1]["status"] == "deleted"
+    assert await web.adapter._identities.document(web.ghost.ref.id) is None  # pyright: ignore[reportPrivateUsage]
+
+
 async def test_feeds_are_declared_by_the_bot_for_each_network(place: Place) -> None:
     await place.apply(place.bot, profile(place.bot))
     declared = {name: ids.record_ref(place.bot.ref.id, feeds.COLLECTION, name) for name in ("everyone", "nostr")}
@@ -180,6 +199,17 @@ async def test_handle_that_changes_is_told_once_the_directory_has_it(place: Plac
     assert len(await place.events()) == before, "the profile is as it was, and the directory has not got it yet"
     await place.adapter._identities.hand_in_all()  # pyright: ignore[reportPrivateUsage]
     assert [(kind, body.get("handle")) for kind, body in (await place.events())[before:]] == [
+        ("#identity", "other.bridge.test")
+    ]
+
+
+async def test_handle_of_a_did_web_that_changes_is_told_at_once(web: Place) -> None:
+    await web.apply(web.ghost, profile(web.ghost))
+    before = len(await web.events())
+    renamed = Ghost(OWNER, web.ghost.ref, "other.bridge.test")
+    for _ in range(2):
+        await web.apply(renamed, profile(renamed))
+    assert [(kind, body.get("handle")) for kind, body in (await web.events())[before:]] == [
         ("#identity", "other.bridge.test")
     ]
 
@@ -244,8 +274,14 @@ async def test_restored_database_counts_on_and_says_where_all_stand(place: Place
     assert made.signed_by(place.adapter._hosting._key(place.ghost).public)  # pyright: ignore[reportPrivateUsage]
 
 
-async def test_restored_database_says_of_who_left_no_more_than_that(place: Place) -> None:
-    await place.apply(place.ghost, profile(place.ghost), writes.farewell(OWNER, place.at(ids.PROFILE, "self"), 0))
+@pytest.mark.parametrize("ended", [False, True])
+@pytest.mark.parametrize("method", ["plc", "web"])
+async def test_restored_database_says_of_who_left_no_more_than_that(method: str, ended: bool) -> None:
+    place = await made_with(did_method=method)
+    uri = place.at(ids.PROFILE, "self")
+    await place.apply(place.ghost, profile(place.ghost), writes.farewell(OWNER, uri, 0))
+    if ended:
+        await place.apply(place.ghost, writes.farewell(OWNER, uri, 1, final=True))
     last = (await place.events())[-1][1]["seq"]
     place.host.restored_at = place.host.now()
     await place.adapter.start()

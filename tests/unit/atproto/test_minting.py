@@ -252,7 +252,6 @@ async def test_change_is_handed_in_and_done_once(host: FakeHost) -> None:
     did = ghost.ref.id
     assert not await host.write(lambda tx: identities.change(tx, did, handle=HANDLE))
     assert await host.write(lambda tx: identities.change(tx, did, handle="b.bridge.test"))
-    assert not await host.write(lambda tx: identities.change(tx, did, handle="b.bridge.test"))
     assert await host.write(lambda tx: identities.change(tx, did, own=OWN, generation=1, pds="https://new.test"))
     assert len(far.log) == 1
     await identities.hand_in_all()
@@ -454,7 +453,6 @@ async def test_web_identities_are_served_and_need_no_directory(host: FakeHost) -
     assert document is not None
     assert document["id"] == did
     assert document["alsoKnownAs"] == [f"at://{HANDLE}"]
-    assert not await host.write(lambda tx: identities.change(tx, did, handle="b.bridge.test"))
     await host.write(lambda tx: identities.end(tx, did))
     assert await identities.document(did) is None
 
@@ -466,6 +464,43 @@ async def test_web_document_names_the_handle_of_the_day(host: FakeHost) -> None:
     document = await identities.document(ghost.ref.id)
     assert document is not None
     assert document["alsoKnownAs"] == ["at://new.bridge.test"]
+
+
+async def test_web_identity_tells_of_a_new_handle_once(host: FakeHost) -> None:
+    told: list[tuple[str, str]] = []
+    identities = Identities(host, PLC, web=True, changed=lambda _, did, state: told.append((did, state.handle)))
+    did = (await identities.mint(ALICE, nobody)).ref.id
+
+    async def changed(**fields: Any) -> bool:
+        return await host.write(lambda tx: identities.change(tx, did, **fields))
+
+    assert not await changed(handle=HANDLE, own=OWN)
+    assert not await changed(pds="https://new.test"), "its document says that anyway"
+    assert await changed(handle="b.bridge.test")
+    assert not await changed(handle="b.bridge.test")
+    assert told == [(did, "b.bridge.test")]
+
+
+async def test_web_identity_is_never_handed_on(host: FakeHost) -> None:
+    """Not where its owner has no ghost by the time somebody else wants the handle, so that it seems to be free."""
+    identities = Identities(host, PLC, web=True)
+    first = await identities.mint(ALICE, nobody)
+    other = Account(Ref("activitypub", "https://c.d/users/2"), "Alice@c.d")
+    made = await identities.mint(other, nobody)
+    assert made.ref.id == f"did:web:{made.handle}" != first.ref.id
+    assert (await identities.mint(ALICE, nobody)) == first
+    assert (await identities.mint(other, nobody)) == made
+
+
+async def test_web_identity_that_two_want_at_once_is_for_one(host: FakeHost) -> None:
+    identities = Identities(host, PLC, web=True)
+    other = Account(Ref("activitypub", "https://c.d/users/2"), "Alice@c.d")
+    made = await asyncio.gather(*(identities.mint(a, nobody) for a in (ALICE, other)), return_exceptions=True)
+    dids = {m.ref.id for m in made if isinstance(m, Ghost)}
+    assert f"did:web:{HANDLE}" in dids
+    assert all(isinstance(m, Ghost | Unreachable) for m in made)
+    again = await identities.mint(other, nobody), await identities.mint(ALICE, nobody)
+    assert again[0].ref != again[1].ref
 
 
 async def test_document_is_none_for_plc_identities(host: FakeHost) -> None:
