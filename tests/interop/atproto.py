@@ -21,6 +21,10 @@ from urllib.parse import urlencode
 
 from .world import PEERS, World, eventually, free_port
 
+# Handles of those whose ghosts are did:web: the host of such an identity has to be known before the world is made.
+WANDA = "npub1hy7933hg8a8xuzpu23edr8dct75264u475hzkwslkwr8fnde8fzqmkkf2x.web.test"
+WIM = "wim-at-wim-test.web.test"
+
 
 class Stack:
     """`bridge` is the public name of a bridge whose stream the AppView reads, and whose handles end in that name.

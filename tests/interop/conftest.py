@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from .atproto import AtUser, Stack
+from .atproto import WANDA, WIM, AtUser, Stack
 from .bridge import Bridge
 from .peers import Fedify, Nostr, NostrTools, NostrUser, Peer, Pubby, Relay
 from .world import HERE, World, eventually, unready
@@ -21,22 +21,21 @@ NAMES = [
     "relays.test", "group.test", "remy.test", "acts.test", "old.test", "new.test", "letters.test",
     "fedify.crash.test", "pubby.crash.test", "fedify.pg.test", "pubby.pg.test",
     "sky.test", "plc.test", "pds.test", "appview.test", "fred.test", "piazza.test", "isle.test", "pds.isle.test",
-    "appview.isle.test",
+    "appview.isle.test", "web.test", "plc.web.test", "pds.web.test", "appview.web.test", "wim.test",
 ]  # fmt: skip
-# Handles of people on a PDS: names of its own.
+# Handles of people on a PDS, and of ghosts that are did:web: names of their own.
 HANDLES = (
     {"bridge.sky.test": "sky.test"}
     | {f"{name}.pds.test": "pds.test" for name in ("remo", "stella", "tess", "ulla", "vera", "walt", "xena")}
     | {f"{name}.pds.test": "pds.test" for name in ("anton", "rolf", "ruth")}
     | {f"{name}.pds.isle.test": "pds.isle.test" for name in ("ivo", "ivor")}
+    | {"wolf.pds.web.test": "pds.web.test", WANDA: "web.test", WIM: "web.test", "bridge.web.test": "web.test"}
 )
 # A PNG of one pixel, garbled within: for those who only pass its address on.
 PIXEL = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010806000000"
     "1f15c4890000000d49444154789c6360f8cf500f0003860180345d2d220000000049454e44ae426082"
 )
-
-
 PICTURE = "https://site.test/picture.jpg"
 
 
