@@ -16,6 +16,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from tests.deploy.test_deploy import DEPLOY, certs, tool
+from tests.ports import free_port
 
 __all__ = ["certs"]
 
@@ -31,11 +32,6 @@ class _Here(AbstractResolver):
 
 
 STREAMS = ("/relay", "/xrpc/com.atproto.sync.subscribeRepos")
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
 
 
 async def _answer(request: web.Request) -> web.StreamResponse:
@@ -77,7 +73,7 @@ def _nginx(tmp_path: Path, certs: Path, upstream: int, port: int) -> tuple[list[
     text = (DEPLOY / "nginx.conf").read_text()
     text = re.sub(r"listen \[::\].*\n", "", text)
     text = text.replace("listen 443 ", f"listen 127.0.0.1:{port} ")
-    text = text.replace("listen 80;", f"listen 127.0.0.1:{_free_port()};")
+    text = text.replace("listen 80;", f"listen 127.0.0.1:{free_port()};")
     text = text.replace("server 127.0.0.1:8080;", f"server 127.0.0.1:{upstream};")
     text = re.sub(r"/etc/\S+fullchain\.pem", str(certs / "wildcard.pem"), text)
     text = re.sub(r"/etc/\S+privkey\.pem", str(certs / "wildcard.key"), text)
@@ -96,14 +92,14 @@ def _nginx(tmp_path: Path, certs: Path, upstream: int, port: int) -> tuple[list[
 @pytest.fixture(params=[_caddy, _nginx], ids=["caddy", "nginx"])
 async def proxy(request: pytest.FixtureRequest, tmp_path: Path, certs: Path, upstream: int) -> AsyncIterator[int]:
     """The TLS port of the proxy in front of `upstream`."""
-    port = _free_port()
+    port = free_port()
     command, env = request.param(tmp_path, certs, upstream, port)
     with (tmp_path / "log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
             *command, env=os.environ | env, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log
         )
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while True:
                     assert process.returncode is None, (tmp_path / "log").read_text()
                     try:
@@ -125,7 +121,7 @@ async def client(certs: Path) -> AsyncIterator[aiohttp.ClientSession]:
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     connector = aiohttp.TCPConnector(resolver=_Here(), ssl=context, use_dns_cache=False)
-    timeout = aiohttp.ClientTimeout(total=20)
+    timeout = aiohttp.ClientTimeout(total=60)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
         yield session
 
