@@ -26,7 +26,7 @@ async def opened(kind: str, folder: Path, migrations: Path, table: str) -> Async
         try:
             if not store.sqlite:
                 # whoever listens is told at first that anything may have happened, and sends its clients away
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(60):
                     await listening.wait()
             yield store
         finally:

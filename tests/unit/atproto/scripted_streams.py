@@ -79,7 +79,7 @@ async def scripted(*scripts: Script, path: str = "/subscribe") -> AsyncIterator[
             stream.errors.append(error)
 
     async with (
-        asyncio.timeout(30),
+        asyncio.timeout(120),
         serve(handle, "127.0.0.1", 0, process_request=admit, max_size=None, compression=None) as server,
     ):
         host, port = next(iter(server.sockets)).getsockname()[:2]

@@ -59,14 +59,14 @@ class StreamHost(FakeHost):
         self._refused.set()
 
     async def until_refused(self, reason: str) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while reason not in self.refusals:
                 self._refused.clear()
                 await self._refused.wait()
 
     async def until(self, true: Callable[[], bool]) -> None:
         """Waits for something to be stored after which it is true."""
-        async with asyncio.timeout(10), self._happened:
+        async with asyncio.timeout(60), self._happened:
             await self._happened.wait_for(true)
 
 

@@ -110,7 +110,7 @@ async def test_pace_and_what_is_left_of_it_are_told(place: Place, monkeypatch: p
     monkeypatch.setattr(place.host, "gauge", lambda name, value, **more: told.put_nowait((name, value, more)))
     serving = asyncio.create_task(place.adapter.serve())
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             (name, waiting, _), *left = [await told.get() for _ in range(4)]
     finally:
         await stopped(serving)
@@ -136,7 +136,7 @@ async def test_job_that_finds_the_store_busy_is_done_again_and_stops_nothing_els
     monkeypatch.setattr(firehose, "expire", failing)
     running = asyncio.create_task(place.adapter.run())
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await tidied.wait()
         assert not running.done()
     finally:
@@ -164,7 +164,7 @@ async def test_stream_that_is_set_is_listened_to(place: Place, ingest: dict[str,
     place.host.http = Outside()  # type: ignore[assignment]
     running = asyncio.create_task(built(place.host, ingest=ingest).run())
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             assert (await urls.get()).startswith(asked)
     finally:
         await stopped(running)

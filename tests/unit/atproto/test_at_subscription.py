@@ -41,7 +41,7 @@ class Stream:
 
 
 async def hear(socket: ClientWebSocketResponse) -> bytes:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         message = await socket.receive()
     assert message.type is WSMsgType.BINARY, message
     return message.data
@@ -52,7 +52,7 @@ async def numbers(socket: ClientWebSocketResponse, count: int) -> list[int]:
 
 
 async def ended(socket: ClientWebSocketResponse) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert (await socket.receive()).type in (WSMsgType.CLOSE, WSMsgType.CLOSED)
 
 
@@ -165,7 +165,7 @@ async def test_reader_that_sleeps_is_sent_away_and_holds_nobody_up(stream: Strea
     for _ in range(40):
         await stream.db.write(shout)
     assert await heard == list(range(1, 45))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         assert await stream.drops.get() == "firehose_slow_reader"
     await stream.say(1)
     assert await numbers(awake, 1) == [45]

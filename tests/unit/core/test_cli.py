@@ -31,7 +31,7 @@ adapters: {{alpha: {{}}, beta: {{down: {down}}}}}
 """
 
 
-def until(seen: Callable[[], Any], seconds: float = 20.0) -> Any:
+def until(seen: Callable[[], Any], seconds: float = 120.0) -> Any:
     """What `seen` gives once it gives something."""
     end = time.monotonic() + seconds
     while not (found := seen()):
@@ -87,12 +87,12 @@ class Running:
     def ready(self) -> bool:
         assert self.process.poll() is None, self.log.read_text()
         try:
-            return urllib.request.urlopen(f"{self.url}/readyz", timeout=5).status == 200
+            return urllib.request.urlopen(f"{self.url}/readyz", timeout=30).status == 200
         except OSError:
             return False
 
     def post(self, text: str) -> None:
-        urllib.request.urlopen(f"{self.url}/alpha/posts", data=text.encode(), timeout=5).close()
+        urllib.request.urlopen(f"{self.url}/alpha/posts", data=text.encode(), timeout=60).close()
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +101,7 @@ def running(tmp_path_factory: pytest.TempPathFactory, path: list[str]) -> Iterat
     yield daemon
     if daemon.process.poll() is None:
         daemon.process.terminate()
-        assert daemon.process.wait(10) == 0
+        assert daemon.process.wait(60) == 0
 
 
 class Said:
@@ -534,7 +534,7 @@ def test_secret_key_typed_by_mistake_is_not_repeated(file: Path, say: Say) -> No
 def test_daemon_stops_at_sigterm_with_code_0(tmp_path: Path, path: list[str]) -> None:
     daemon = Running(tmp_path, path)
     daemon.process.send_signal(signal.SIGTERM)
-    assert daemon.process.wait(10) == 0
+    assert daemon.process.wait(60) == 0
     assert '"event": "stopped"' in daemon.log.read_text()
 
 

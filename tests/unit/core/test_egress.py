@@ -247,7 +247,7 @@ async def test_slow_answers_are_cut_in_time(case: str) -> None:
             assert failed.value.host == "good.test"
             expected = {"timeout", "protocol", "status"} if scheme == "ws" else {"timeout"}
             assert failed.value.reason in expected
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 10
         await bench.still_good()
 
 

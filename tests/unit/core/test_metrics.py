@@ -26,4 +26,4 @@ async def test_loop_lag_shows_what_keeps_the_loop(monkeypatch: pytest.MonkeyPatc
     time.sleep(0.6)  # noqa: ASYNC251 — somebody does not give way
     await asyncio.sleep(0.05)
     watch.cancel()
-    assert (before, _later_than(metrics, 0.5)) == (0, 1)
+    assert _later_than(metrics, 0.5) > before

@@ -168,7 +168,7 @@ async def test_processes_start_with_work_and_end_when_idle() -> None:
     await fit(workshop, picture())
     (pid,) = workshop.processes
     ended = os.pidfd_open(pid)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await asyncio.to_thread(select.select, [ended], [], [])
     os.close(ended)
     assert workshop.processes == []

@@ -27,7 +27,7 @@ async def store(store_url: str, tmp_path: Path) -> AsyncIterator[Store]:
     await store.open()
     await store.migrate(CORE, "bridged_version")
     if not store.sqlite:  # whoever begins to listen is told at first that anything may have happened
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(90):
             await listening.wait()
     yield store
     await store.close()
@@ -126,7 +126,7 @@ async def test_read_sees_one_moment_throughout(store: Store) -> None:
 
         await store.read(unit)
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await asyncio.gather(change(), look())
     assert seen == ["1", "1"]
     assert await store.read(lambda tx: settings.get(tx, "a")) == "2"
@@ -149,7 +149,7 @@ async def test_what_arrives_is_stored_before_what_can_wait(store: Store) -> None
         order.append("slow")
         running.set()
         if store.sqlite:  # in a thread of its own
-            assert arrived.wait(20)
+            assert arrived.wait(60)
 
     writes = [asyncio.create_task(store.write(slow))]
     writes += [asyncio.create_task(store.write(lambda tx: order.append("later"))) for _ in range(300)]
@@ -170,7 +170,7 @@ async def test_close_ends_while_writes_are_waiting(store_url: str, tmp_path: Pat
     await store.migrate(CORE, "bridged_version")
     writes = [asyncio.create_task(store.write(lambda tx: settings.put(tx, "a", "1"))) for _ in range(500)]
     await asyncio.sleep(0.001)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await store.close()
         await asyncio.gather(*writes, return_exceptions=True)
     again = Store(url_of(store_url, tmp_path))

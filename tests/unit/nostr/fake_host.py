@@ -64,7 +64,7 @@ class FakeHttp:
         if isinstance(route, Exception):
             raise route
         try:
-            return await connect(route, max_size=max_size, compression=None, proxy=None, open_timeout=5)
+            return await connect(route, max_size=max_size, compression=None, proxy=None, open_timeout=60)
         except OSError as error:
             raise EgressFailed("connect") from error
 
@@ -119,7 +119,7 @@ class FakeHost:
             self._arrived.notify_all()
         return len(new)
 
-    async def until(self, true: Callable[[], bool], timeout: float = 5.0) -> None:
+    async def until(self, true: Callable[[], bool], timeout: float = 60.0) -> None:
         """Wait for a receipt after which it is true."""
         async with asyncio.timeout(timeout), self._arrived:
             await self._arrived.wait_for(true)
@@ -174,7 +174,7 @@ class FakeHost:
         self._gauged.set()
 
     async def until_gauge(self, name: str) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while (name, "") not in self.gauges:
                 self._gauged.clear()
                 await self._gauged.wait()

@@ -216,11 +216,11 @@ async def expired_is_refused_and_hidden(relay: Relay) -> None:
     who = Person(relay)
     now = int(time.time())
     await refused(relay, who.answers("over", ("expiration", str(now - 5)), ago=60), "invalid", "blocked")
-    soon = who.answers("soon over", ("expiration", str(now + 3)), ("t", who.name), ago=60)
+    soon = who.answers("soon over", ("expiration", str(now + 12)), ("t", who.name), ago=60)
     await accepted(relay, soon)
     asked: list[Filter] = [{"ids": ids_of(soon)}, {"authors": [who.key]}, {"#t": [who.name]}]
     assert [await ids(relay, filter_) for filter_ in asked] == [ids_of(soon)] * 3
-    await relay.wait_until(now + 4)
+    await relay.wait_until(now + 13)
     assert [await ids(relay, filter_) for filter_ in asked] == [[]] * 3
     assert await relay.count({"authors": [who.key]}) == 0
 
@@ -487,7 +487,7 @@ class Sdk:
             builder = builder.database(shelf)
         client = builder.build()
         await client.add_relay(sdk.RelayUrl.parse(self.url))
-        await client.connect(and_wait=timedelta(seconds=10))
+        await client.connect(and_wait=timedelta(seconds=60))
         return client
 
     async def close(self) -> None:
@@ -509,18 +509,18 @@ class Sdk:
         return json.loads(made.as_json())
 
     async def publish(self, event: Event, by: str = "") -> tuple[bool, str]:
-        sent = await (await self.client(by)).send_event(self._event(event), ok_timeout=timedelta(seconds=10))
+        sent = await (await self.client(by)).send_event(self._event(event), ok_timeout=timedelta(seconds=60))
         return (True, "") if sent.success else (False, next(iter(sent.failed.values())))
 
     async def ask(self, *filters: Filter, by: str = "") -> list[Event]:
         target = sdk.ReqTarget.auto([self._filter(filter_) for filter_ in filters])
-        found = await (await self.client(by)).fetch_events(target, timeout=timedelta(seconds=10))
+        found = await (await self.client(by)).fetch_events(target, timeout=timedelta(seconds=60))
         events = [json.loads(event.as_json()) for event in found]
         return sorted(events, key=lambda event: (-event["created_at"], event["id"]))
 
     async def count(self, filter_: Filter) -> int:
         relay = await (await self.client("")).relay(sdk.RelayUrl.parse(self.url))
-        return await relay.count_events(self._filter(filter_), timedelta(seconds=10))
+        return await relay.count_events(self._filter(filter_), timedelta(seconds=60))
 
     async def live(self, filter_: Filter, events: Sequence[Event], by: str = "") -> list[str]:
         client = await self._connect(by)
@@ -530,7 +530,7 @@ class Sdk:
             got: list[str] = []
             for event in events:
                 await accepted(self, event)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while not got or got[-1] != events[-1]["id"]:
                     said = await stream.next()
                     if said.is_new_event():

@@ -76,7 +76,7 @@ class Log:
 
     async def until(self, event: str, **values: object) -> None:
         """Wait for this line."""
-        async with asyncio.timeout(10), self._more:
+        async with asyncio.timeout(60), self._more:
             await self._more.wait_for(lambda: (event, values) in self.lines)
 
 
@@ -146,7 +146,7 @@ class Client:
         await self.socket.send(json.dumps(frame))
 
     async def hear(self) -> list[Any]:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return json.loads(await self.socket.recv())
 
     async def ask(self, *frame: object) -> list[Any]:
@@ -177,7 +177,7 @@ class Client:
 
     async def closed(self) -> int | None:
         """Read on until the relay closes; its code."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             with contextlib.suppress(ConnectionClosed):
                 while True:
                     await self.socket.recv()

@@ -65,7 +65,7 @@ async def scripted(*scripts: Script) -> AsyncIterator[ScriptedRelay]:
         except Exception as error:
             relay.errors.append(error)
 
-    async with asyncio.timeout(20), serve(handle, "127.0.0.1", 0) as server:
+    async with asyncio.timeout(120), serve(handle, "127.0.0.1", 0) as server:
         host, port = next(iter(server.sockets)).getsockname()[:2]
         relay.url = f"ws://{host}:{port}"
         yield relay

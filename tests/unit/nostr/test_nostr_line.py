@@ -44,7 +44,7 @@ async def test_events_one_after_the_other_go_over_one_connection() -> None:
         for number in range(5):
             assert await pool.publish(relay.url, to_json(post(f"{number}"))) == Sent()
         assert len(relay.clients) == 1
-        await asyncio.wait_for(relay.clients[0].socket.wait_closed(), 10)
+        await asyncio.wait_for(relay.clients[0].socket.wait_closed(), 60)
 
 
 async def test_events_at_the_same_time_go_over_one_connection() -> None:
@@ -58,7 +58,7 @@ async def test_a_connection_the_relay_closed_is_made_anew() -> None:
     async with scripted(_accept_one, _accept) as relay:
         pool = _pool()
         await pool.publish(relay.url, to_json(post("one")))
-        await asyncio.wait_for(relay.clients[0].socket.wait_closed(), 10)
+        await asyncio.wait_for(relay.clients[0].socket.wait_closed(), 60)
         for _ in range(50):  # until our side has read it too
             try:
                 await pool.publish(relay.url, to_json(post("two")))
@@ -73,7 +73,7 @@ async def test_a_connection_without_an_answer_is_given_up() -> None:
         pool = _pool()
         with pytest.raises(Retry):
             await pool.publish(relay.url, to_json(post("one")), timeout=0.1)
-        await asyncio.wait_for(relay.clients[0].socket.wait_closed(), 10)
+        await asyncio.wait_for(relay.clients[0].socket.wait_closed(), 60)
         assert await pool.publish(relay.url, to_json(post("two"))) == Sent()
         assert len(relay.clients) == 2
 
@@ -85,6 +85,6 @@ async def test_connections_to_strangers_are_bounded(monkeypatch: pytest.MonkeyPa
         pool = _pool()
         await pool.publish(first.url, to_json(post("one")))
         await pool.publish(second.url, to_json(post("two")))
-        await asyncio.wait_for(first.clients[0].socket.wait_closed(), 10)
+        await asyncio.wait_for(first.clients[0].socket.wait_closed(), 60)
         pool._relay(second.url).retire()
-        await asyncio.wait_for(second.clients[0].socket.wait_closed(), 10)
+        await asyncio.wait_for(second.clients[0].socket.wait_closed(), 60)

@@ -103,11 +103,20 @@ async def test_relay_conforms_over_raw_frames(tmp_path: Path, name: str, store: 
         await CHECKS[name](Raw(bridge, connections))
 
 
+class OnTheHostsClock(Sdk):
+    def __init__(self, bridge: World) -> None:
+        super().__init__(bridge.url, bridge.ghost, "full", sdk.ClientBuilder)
+        self._bridge = bridge
+
+    async def wait_until(self, moment: float) -> None:
+        self._bridge.host.clock = lambda: moment
+
+
 @pytest.fixture
 async def by_sdk(tmp_path: Path) -> AsyncIterator[Sdk]:
     sdk.uniffi_set_event_loop(asyncio.get_running_loop())
     async with world(tmp_path) as bridge:
-        driver = Sdk(bridge.url, bridge.ghost, "full", sdk.ClientBuilder)
+        driver = OnTheHostsClock(bridge)
         yield driver
         await driver.close()
 

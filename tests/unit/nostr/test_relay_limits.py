@@ -236,10 +236,11 @@ async def test_silent_client_is_dropped(tmp_path: Path, monkeypatch: pytest.Monk
             b"GET /relay HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         )
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             assert b"101" in await reader.readline()
             await reader.read()  # to the end, which only the relay can make
         writer.close()
+        monkeypatch.undo()
         await still_serves(bridge)
 
 
@@ -249,7 +250,7 @@ async def test_closing_sends_everybody_away(bridge: World) -> None:
     sockets = [await connect(bridge.url, proxy=None) for _ in range(3)]
     started = time.monotonic()
     await relay.close()
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 4.5, "who does not answer is given 5 s"
     for socket in sockets:
         await socket.wait_closed()
         assert socket.close_code == 1001
@@ -264,7 +265,7 @@ async def test_connections_from_one_address_are_limited(tmp_path: Path) -> None:
             await connect(bridge.url, proxy=None)
         assert refused.value.response.status_code == 503
         await sockets.pop().close()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while True:
                 try:
                     sockets.append(await connect(bridge.url, proxy=None))

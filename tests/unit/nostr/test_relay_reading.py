@@ -251,9 +251,9 @@ async def test_nostr_sdk_answers_fetches_and_counts(bridge: World) -> None:
     client = sdk.ClientBuilder().authenticator(sdk.SignerAuthenticator(keys)).build()
     try:
         await client.add_relay(url)
-        await client.connect(and_wait=timedelta(seconds=5))
+        await client.connect(and_wait=timedelta(seconds=60))
         asked = sdk.Filter.from_json(json.dumps({"authors": [bridge.ghost], "kinds": [1]}))
-        (read,) = await client.fetch_events(sdk.ReqTarget.auto([asked]), timeout=timedelta(seconds=5))
+        (read,) = await client.fetch_events(sdk.ReqTarget.auto([asked]), timeout=timedelta(seconds=60))
         assert json.loads(read.as_json()) == as_object(note)
 
         def event(text: str, *tags: list[str]) -> sdk.Event:
@@ -261,14 +261,14 @@ async def test_nostr_sdk_answers_fetches_and_counts(bridge: World) -> None:
             return sdk.EventBuilder(sdk.Kind(1), text).tags(parsed).finalize(keys)
 
         answer = event("hello there", ["e", note.id, "", "root", bridge.ghost], ["p", bridge.ghost])
-        sent = await client.send_event(answer, ok_timeout=timedelta(seconds=5))
+        sent = await client.send_event(answer, ok_timeout=timedelta(seconds=60))
         assert not sent.failed
         assert [envelope.id for envelope in bridge.host.received] == [answer.id().to_hex()]
-        refused = await client.send_event(event("buy my things"), ok_timeout=timedelta(seconds=5))
+        refused = await client.send_event(event("buy my things"), ok_timeout=timedelta(seconds=60))
         assert [why.partition(":")[0] for why in refused.failed.values()] == ["restricted"]
         relay = await client.relay(url)
         assert relay is not None
         about = sdk.Filter.from_json(json.dumps({"#e": [note.id]}))
-        assert await relay.count_events(about, timedelta(seconds=5)) == 1
+        assert await relay.count_events(about, timedelta(seconds=60)) == 1
     finally:
         await client.shutdown()
