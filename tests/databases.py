@@ -123,7 +123,7 @@ async def _migrate(url: str, migrations: Migrations) -> None:
 
 
 async def _connected(name: str) -> Any:
-    return await asyncpg.connect(f"postgresql://{POSTGRES}/{name}", timeout=10)
+    return await asyncpg.connect(f"postgresql://{POSTGRES}/{name}", timeout=60)
 
 
 async def _new() -> _Database:

@@ -97,7 +97,7 @@ class Run:
             actor = self.peer.actor(name)
             for each in whom:
                 await eventually(lambda a=actor, e=each: self.post(a.name, a.follow(e), first))
-        await eventually(lambda: len(self.peer.posts("Accept")) == len(FEDI) * len(whom), timeout=60)
+        await eventually(lambda: len(self.peer.posts("Accept")) == len(FEDI) * len(whom))
         # an Accept may be there before every process knows whom to listen for
         for daemon in self.daemons:
             for name in FEDI:
@@ -194,7 +194,7 @@ class Run:
 
 async def _publish(daemon: Daemon, event: Any) -> bool:
     try:
-        async with asyncio.timeout(10), client(daemon.relay_url) as c:
+        async with asyncio.timeout(60), client(daemon.relay_url) as c:
             return (await c.publish(event))[0]
     except (OSError, WebSocketException, TimeoutError, AssertionError):
         return False

@@ -123,7 +123,7 @@ class _Sending:
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(90):
                 await self._all.wait()
         self.tally.statuses["unanswered"] += total - len(self._times)
         self._times += [30.0] * (total - len(self._times))

@@ -28,16 +28,16 @@ async def test_clock_that_jumps_ends_nothing_and_leaves_nothing_waiting(tmp_path
         stage.peer.script = lambda got: Answer(503) if got.method == "POST" else None
         async with client(stage.daemon.relay_url) as c:
             assert await c.publish(said("nora", 1, words)) == (True, "")
-        await eventually(lambda: tries() == 1, timeout=60)
+        await eventually(lambda: tries() == 1)
 
         clock.ahead(YEAR)
-        await eventually(lambda: "clock_jumped" in stage.daemon.log, timeout=30)
-        await eventually(lambda: tries() == 2, timeout=60)
+        await eventually(lambda: "clock_jumped" in stage.daemon.log)
+        await eventually(lambda: tries() == 2)
         assert await stage.daemon.metric("bridged_deliveries_total", outcome="dead") == 0, "given up for its age"
         assert tries() <= 3, "a storm"
 
         clock.ahead(0.0)
-        await eventually(lambda: stage.daemon.log.count("clock_jumped") == 2, timeout=30)
+        await eventually(lambda: stage.daemon.log.count("clock_jumped") == 2)
         stage.peer.script = lambda got: None
         await eventually(lambda: [got for got in stage.peer.posts("Create") if words in got.body.decode()], timeout=90)
         await stage.all_is_well()
@@ -58,6 +58,6 @@ async def test_replaceable_events_only_ever_grow_younger(tmp_path: Path) -> None
                 found = stage.relay.events(kinds=[0])
                 return max((e["created_at"] for e in found if name in e["content"]), default=0)
 
-            at = await eventually(dated, timeout=60)
+            at = await eventually(dated)
             assert at > seen, "older than what it replaces"
             seen = at

@@ -34,7 +34,7 @@ async def test_posts_cross_both_ways(kind: str, tmp_path: Path) -> None:
         peer.script = once(Answer(how="drop"))
         async with client(daemon.relay_url) as c:
             assert await c.publish(said("nora", 1, "from Nostr")) == (True, "")
-        await eventually(lambda: len(peer.posts("Create")) == 2, timeout=60)
+        await eventually(lambda: len(peer.posts("Create")) == 2)
         posts = peer.posts("Create")
         assert posts[0].body == posts[1].body  # taken, but the answer was lost: the same again
 

@@ -80,14 +80,14 @@ async def test_every_way_of_a_relay_to_misbehave_ends_as_it_should(tmp_path: Pat
         stack.push_async_callback(daemon.stop)
         alice = peer.actor("alice")
         assert await alice.send(alice.follow(await daemon.actor_of("bridge")), f"{daemon.base}/inbox") == 202
-        await eventually(lambda: all(len(relay.events(kinds=[0])) == 2 for relay in relays.values()), timeout=30)
+        await eventually(lambda: all(len(relay.events(kinds=[0])) == 2 for relay in relays.values()))
         assert await alice.send(alice.create("first"), f"{daemon.base}/inbox") == 202
         await eventually(lambda: posts(well))
-        await eventually(lambda: all(len(posts(relays[what])) >= 2 for what in AGAIN), timeout=60)
+        await eventually(lambda: all(len(posts(relays[what])) >= 2 for what in AGAIN))
         assert await alice.send(alice.create("second"), f"{daemon.base}/inbox") == 202
         await eventually(lambda: len(posts(well)) == 2)
         expected = {what: 3 if what in AGAIN else 2 for what in table}
-        await eventually(lambda: all(len(posts(relays[what])) == n for what, n in expected.items()), timeout=30)
+        await eventually(lambda: all(len(posts(relays[what])) == n for what, n in expected.items()))
         for what, relay in relays.items():
             first, *_, last = posts(relay)
             assert '"content":"first"' in first, what
@@ -103,4 +103,4 @@ async def test_every_way_of_a_relay_to_misbehave_ends_as_it_should(tmp_path: Pat
         async def tried() -> bool:
             return "retry" in {row["step"] for row in await daemon.ledger(f"endpoint = '{silent}'")}
 
-        await eventually(tried, timeout=60)
+        await eventually(tried)

@@ -169,12 +169,12 @@ async def test_every_way_to_misbehave_ends_as_it_should(tmp_path: Path, monkeypa
             await eventually(lambda: sure["good"].got)
             await eventually(lambda: all(inbox.got for inbox in inboxes.values()))
             again = [what for what, case in table.items() if case.becomes == "again"]
-            await eventually(lambda: all(len(inboxes[what].got) >= 2 for what in again), timeout=60)
+            await eventually(lambda: all(len(inboxes[what].got) >= 2 for what in again))
             assert await c.publish(said("nora", 1, "second")) == (True, "")
             await eventually(lambda: len(well.got) == 2)
             after = ["again", "taken", "dead"]
             expecting = {what: 3 if c.becomes == "again" else 2 for what, c in table.items() if c.becomes in after}
-            await eventually(lambda: all(len(inboxes[w].got) == n for w, n in expecting.items()), timeout=30)
+            await eventually(lambda: all(len(inboxes[w].got) == n for w, n in expecting.items()))
         for what, case in table.items():
             posts = [json.loads(body)["object"]["content"] for body in inboxes[what].bodies]
             first = ["<p>first</p>"] * (2 if case.becomes == "again" else 1)

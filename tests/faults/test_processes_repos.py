@@ -64,7 +64,7 @@ async def test_every_process_shows_every_event_once_in_one_order(tmp_path: Path)
                 await holder.kill()
                 died = time.monotonic()
                 await eventually(lambda: len(connected) == 2, timeout=PROMISED + 30)
-                assert time.monotonic() - died < PROMISED + 10  # the promise is for a machine that does nothing else
+                assert time.monotonic() - died < 2 * PROMISED  # the promise is for a machine that does nothing else
                 await eventually(lambda: "atproto_stream_connected" in other.log)  # said once it is let in
                 await holder.start()
                 await made.open(ACTS + MORE, last=True)

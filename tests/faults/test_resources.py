@@ -63,14 +63,14 @@ class Stage:
         await self.relay.publish(said("nora", 1, words))
         self.taken["relay"].append(words)
 
-    async def red(self, why: str, timeout: float = 30) -> None:
+    async def red(self, why: str, timeout: float = 90) -> None:
         async def is_red() -> bool:
             status, _, body = await self.daemon.get("/readyz")
             return status == 503 and why in json.loads(body)["reason"]
 
         await eventually(is_red, timeout=timeout)
 
-    async def green(self, timeout: float = 60) -> None:
+    async def green(self, timeout: float = 90) -> None:
         await eventually(self.daemon.ready, timeout=timeout)
 
     async def all_is_well(self) -> None:
@@ -79,9 +79,9 @@ class Stage:
         assert (await self.post())[0] == 202
         assert await self.publish() == (True, "")
         for words in (*self.taken["nora"], *self.taken["relay"]):
-            await eventually(lambda w=words: self._crossed(w, self.peer), timeout=60)
+            await eventually(lambda w=words: self._crossed(w, self.peer))
         for words in self.taken["alice"]:
-            await eventually(lambda w=words: self._crossed(w, self.relay), timeout=60)
+            await eventually(lambda w=words: self._crossed(w, self.relay))
 
     def _crossed(self, words: str, where: Peer | Relay) -> bool:
         if isinstance(where, Peer):
@@ -102,13 +102,13 @@ async def staged(folder: Path, store: str = "sqlite", **more: Any) -> AsyncItera
         inbox = f"{daemon.base}/inbox"
         for whom in (await daemon.actor_of(npub("nora")), await daemon.actor_of("bridge")):
             assert await it.alice.send(it.alice.follow(whom), inbox) == 202
-        await eventually(lambda: len(peer.posts("Accept")) == 2, timeout=60)
-        await eventually(lambda: daemon.rows("SELECT state FROM members WHERE state = 'in'"), timeout=60)
+        await eventually(lambda: len(peer.posts("Accept")) == 2)
+        await eventually(lambda: daemon.rows("SELECT state FROM members WHERE state = 'in'"))
 
         async def nora_is_heard() -> bool:
             return (await it.publish())[0]
 
-        await eventually(nora_is_heard, timeout=60)
+        await eventually(nora_is_heard)
         del it.taken["alice"][: await until_heard(daemon, "activitypub", it.post)]  # said in vain
         await it.all_is_well()
         yield it
@@ -159,7 +159,7 @@ async def test_database_locked_by_another_process_is_waited_for(tmp_path: Path) 
             _refused_for_now(*posted)
             assert (published[0], published[1].partition(":")[0]) == (False, "error")
             await stage.elsewhere()
-            await stage.red("database is locked", timeout=30)
+            await stage.red("database is locked")
             other.execute("ROLLBACK")
         await stage.all_is_well()
 

@@ -43,7 +43,7 @@ async def joins(made: Town, name: str) -> str:
         rows = await made.daemon.rows(f"SELECT did FROM atproto_identities WHERE owner_id = '{actor.id}'")
         return rows[0]["did"]
 
-    found = await eventually(did, timeout=40)
+    found = await eventually(did)
     await made.settled()
     return found
 

@@ -187,7 +187,7 @@ async def wallets(world: World, hosts: Hosts) -> None:
 
     await world.each([host for host in hosts if host.isascii()], one)
     for who in whom:
-        await eventually(lambda who=who: world.relay.asked("#P", key(who)), timeout=60)
+        await eventually(lambda who=who: world.relay.asked("#P", key(who)))
     for who in whom:
         asked = said(who, 9734, "", ("p", key(who)), ("amount", "21000"), ("relays", world.relay.url))
         paid = [
@@ -234,7 +234,7 @@ async def test_no_address_inside_is_reached(world: World, way: Way) -> None:
     async def guarded() -> bool:
         return refused_of(await world.daemon.metrics()) - before >= len(hosts) * way.guarded
 
-    await eventually(guarded, timeout=60)
+    await eventually(guarded)
     assert world.bird.hits == []
 
     world.far.got.clear()

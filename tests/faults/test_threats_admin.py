@@ -116,7 +116,7 @@ async def test_who_leaves_with_a_full_queue_is_not_heard_again(here: Scene) -> N
     async def left() -> bool:
         return bool(await here.daemon.rows(f"SELECT id FROM members WHERE id = '{who.id}' AND state = 'out'"))
 
-    await eventually(left, timeout=60)
+    await eventually(left)
     assert [frame for frame in here.relay.heard() if "queued words" in frame.text], "nothing was in hand"
     here.relay.frames.clear()
     here.relay.script = lambda frame: None

@@ -234,7 +234,7 @@ async def test_pages_without_end_stay_within_budget(world: World) -> None:
     def read() -> list[str]:
         return [got.path for got in world.far.got if "/outbox" in got.path]
 
-    await eventually(read, timeout=20)
+    await eventually(read)
     await asyncio.sleep(1)
     world.far.script = lambda got: None
     assert 1 <= len(read()) <= 3

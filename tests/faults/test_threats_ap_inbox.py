@@ -293,7 +293,7 @@ async def test_letters_from_nostr_that_databases_refuse_do_no_harm(here: Scene) 
     await here.relay.publish(said("nora", 10002, "", ("r", f"wss://{NUL}.example")))
     await here.settled()
     await here.relay.publish(said("nora", 1, "after all that"))
-    await eventually(lambda: [got for got in here.peer.posts("Create") if b"after all that" in got.body], timeout=30)
+    await eventually(lambda: [got for got in here.peer.posts("Create") if b"after all that" in got.body])
     assert "bridge_failed" not in here.daemon.log
     assert "bridge_waits_for_store" not in here.daemon.log
     await here.good()

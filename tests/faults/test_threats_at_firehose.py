@@ -115,9 +115,9 @@ async def test_stream_that_lost_its_place_has_every_repo_looked_at_and_none_begu
 
     sky.hose.turns = [lost]
     await sky.hose.drop()
-    await eventually(lambda: here.copies(f"missed before {word}"), timeout=30)
+    await eventually(lambda: here.copies(f"missed before {word}"))
     assert len(here.copies(f"missed before {word}")) == 1
-    await eventually(lambda: sky.hose.sockets, timeout=30)
+    await eventually(lambda: sky.hose.sockets)
     if word == "FutureCursor":
         assert sky.hose.cursors[-1] == ""
     await here.good()

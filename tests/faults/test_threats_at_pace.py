@@ -60,14 +60,14 @@ async def test_relay_is_shown_no_more_than_it_takes_in_order_and_all_of_it(tmp_p
         reading = asyncio.create_task(crawler.run())
         alice = peer.actor("alice")
         assert await alice.send(alice.follow(await daemon.actor_of("bridge")), f"{daemon.base}/inbox") == 202
-        await eventually(lambda: peer.posts("Accept"), timeout=40)
+        await eventually(lambda: peer.posts("Accept"))
         for n in range(POSTS):
             assert await alice.send(alice.create(f"number {n}"), f"{daemon.base}/inbox") == 202
 
         async def told() -> bool:
             return (await daemon.metric("bridged_atproto_events_waiting")) > 0
 
-        await eventually(told, timeout=30)
+        await eventually(told)
         assert (await daemon.metric("bridged_atproto_events_left", per="second")) < SECOND
         checked = await daemon.cli("check", ok=(0, 1))
         (said,) = [each for each in checked["findings"] if each["what"] == "AT Protocol pace"]
@@ -82,7 +82,7 @@ async def test_relay_is_shown_no_more_than_it_takes_in_order_and_all_of_it(tmp_p
             rows = "SELECT seq FROM atproto_events WHERE kind = 'commit'"
             return len(await daemon.rows(rows)) >= POSTS
 
-        await eventually(all_said, timeout=60)
+        await eventually(all_said)
         numbers = [row["seq"] for row in await daemon.rows("SELECT seq FROM atproto_events ORDER BY seq")]
         await eventually(lambda: len(crawler.shown) >= len(numbers), timeout=90)
         assert [seq for _, seq, _ in crawler.shown] == numbers
@@ -99,8 +99,8 @@ async def test_relay_is_shown_no_more_than_it_takes_in_order_and_all_of_it(tmp_p
         clock.ahead(21 * 60.0)
         await daemon.start()
         assert await alice.send(alice.create("and one more"), f"{daemon.base}/inbox") == 202
-        await eventually(lambda: sum(got.path == CRAWL for got in relay.got) == 2, timeout=30)
-        await eventually(lambda: len(crawler.shown) > len(numbers), timeout=30)
+        await eventually(lambda: sum(got.path == CRAWL for got in relay.got) == 2)
+        await eventually(lambda: len(crawler.shown) > len(numbers))
         assert sum(got.path == CRAWL for got in relay.got) == 2
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)

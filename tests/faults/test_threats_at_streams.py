@@ -63,7 +63,7 @@ async def begins(here: Heaven, socket: ServerConnection, cursor: str, text: str)
     for seq, said in here.sky.hose.kept:
         if seq > int(cursor):
             await socket.send(said)
-    await eventually(lambda: here.copies(text), timeout=30)
+    await eventually(lambda: here.copies(text))
 
 
 async def half_open(here: Heaven) -> None:
@@ -91,12 +91,12 @@ async def half_open(here: Heaven) -> None:
     assert await here.stream("losses") == before + 1
     for _ in range(7):
         await here.waits(5)
-    await eventually(lambda: len(sky.hose.cursors) == cursors + 2, timeout=10)
+    await eventually(lambda: len(sky.hose.cursors) == cursors + 2)
     back.set()
     assert '"why": "silent"' in here.daemon.log
     assert await here.stream("losses") == before + 2
     assert int(sky.hose.cursors[-1]) <= read, "from where it was"
-    await eventually(lambda: here.copies(f"said {before} times into silence"), timeout=10)
+    await eventually(lambda: here.copies(f"said {before} times into silence"))
     await here.good()
     for when in ("before", "into"):
         assert len(here.copies(f"said {before} times {when} silence")) == 1
@@ -119,7 +119,7 @@ async def test_figures_tell_of_a_stream_that_lets_nobody_in(here: Heaven) -> Non
     await here.sky.say(here.ada, here.ada.post("said before a shut door"))
     assert await connected(0)
     here.sky.hose.shut = False
-    await eventually(lambda: connected(1), timeout=30)
+    await eventually(lambda: connected(1))
     assert await here.stream("losses") > before
     await eventually(lambda: here.copies("said before a shut door"))
     await here.good()
@@ -145,7 +145,7 @@ async def test_stream_that_is_no_good_is_left_and_nothing_is_missed(here: Heaven
     async with calm(here.daemon):
         await sky.hose.drop()
         await eventually(lambda: ended == list(BROKEN), timeout=90)
-        await eventually(lambda: sky.hose.sockets, timeout=30)
+        await eventually(lambda: sky.hose.sockets)
         await here.good()
     for word in ("misbehaves", "too_big"):
         assert f'"why": "{word}"' in here.daemon.log

@@ -133,7 +133,7 @@ class Files:
         created = alice.create(text, **({"attachment": attached} if urls else {}), **more)
         assert await alice.send(created, f"{self.stage.daemon.base}/inbox") == 202
 
-    async def record(self, text: str, timeout: float = 40) -> dict[str, Any]:
+    async def record(self, text: str, timeout: float = 90) -> dict[str, Any]:
         """The post with this text as it is in her repo."""
 
         async def look() -> dict[str, Any] | None:
@@ -282,4 +282,4 @@ async def test_file_without_end_or_slow_holds_up_its_own_post_alone(stage: Stage
         for number, url in enumerate(slow):
             await files.posted(f"slow file {number}.", url)
         await files.posted("words alone, meanwhile")
-        await files.record("words alone, meanwhile", timeout=20)
+        await files.record("words alone, meanwhile")

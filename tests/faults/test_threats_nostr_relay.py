@@ -54,7 +54,7 @@ class Stage:
                         return said_[1]
         raise LookupError("not asked for nora and mallory")
 
-    async def good(self, wait: float = 40) -> None:
+    async def good(self, wait: float = 90) -> None:
         """What nora says at the honest relay reaches alice, once."""
         self._posts += 1
         words = f"good post number {self._posts} of {time.time()}"
@@ -71,7 +71,7 @@ class Stage:
         async def more() -> bool:
             return await self.count(reason, name) >= before + least
 
-        await eventually(more, timeout=30)
+        await eventually(more)
 
     async def count(self, reason: str, name: str = "refused") -> float:
         return await self.daemon.metric(f"bridged_{name}_total", network="nostr", reason=reason)
@@ -96,10 +96,10 @@ async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage
         for name in ("nora", "mallory"):
             ghost = await daemon.actor_of(npub(name))
             assert await alice.send(alice.follow(ghost), f"{daemon.base}/inbox") == 202
-        await eventually(lambda: len(peer.posts("Accept")) == 2, timeout=60)
+        await eventually(lambda: len(peer.posts("Accept")) == 2)
         it = Stage(daemon, peer, honest, relays)
         for relay in relays:
-            await eventually(lambda r=relay: it.standing(r), timeout=30)
+            await eventually(lambda r=relay: it.standing(r))
         await it.good()
         yield it
         assert await daemon.stop() == 0

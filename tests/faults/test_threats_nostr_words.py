@@ -39,7 +39,7 @@ class Stage:
 
     async def post(self, who: str, words: str) -> str:
         event = await self.says(who, 1, words)
-        await eventually(lambda: self.told(words), timeout=40)
+        await eventually(lambda: self.told(words))
         return event
 
     async def good(self) -> None:
@@ -55,7 +55,7 @@ class Stage:
             found = await self.daemon.ledger(f"origin = '{event}' AND step = 'dropped'")
             return [row["reason"] for row in found]
 
-        (why,) = await eventually(rows, timeout=40)
+        (why,) = await eventually(rows)
         return why
 
 
@@ -71,9 +71,9 @@ async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage
         for name in ("nora", "mallory"):
             ghost = await daemon.actor_of(npub(name))
             assert await alice.send(alice.follow(ghost), f"{daemon.base}/inbox") == 202
-        await eventually(lambda: len(peer.posts("Accept")) == 2, timeout=60)
+        await eventually(lambda: len(peer.posts("Accept")) == 2)
         for name in ("nora", "mallory"):
-            await eventually(lambda n=name: relay.asked("authors", key(n)), timeout=60)
+            await eventually(lambda n=name: relay.asked("authors", key(n)))
         it = Stage(daemon, peer, relay, alice, await daemon.actor_of(npub("nora")))
         await it.good()
         yield it
@@ -89,7 +89,7 @@ async def test_nobody_deletes_what_another_said(stage: Stage) -> None:
 
 async def test_profile_of_long_ago_is_not_gone_back_to(stage: Stage) -> None:
     await stage.says("nora", 0, json.dumps({"name": "nora", "about": "as of now"}), at=int(time.time()) - 10)
-    await eventually(lambda: stage.told("as of now"), timeout=40)
+    await eventually(lambda: stage.told("as of now"))
     await stage.says("nora", 0, json.dumps({"name": "nora", "about": "as of then"}), at=int(time.time()) - 3600)
     await stage.good()  # said afterwards by the same person, so decided on afterwards
     assert not stage.told("as of then")
@@ -99,7 +99,7 @@ async def test_words_that_a_repost_puts_into_a_mouth_are_not_shown(stage: Stage)
     true = await stage.post("nora", "said so")
     forged = {**as_object(said("nora", 1, "never said so")), "id": true}
     await stage.says("mallory", 6, json.dumps(forged), ("e", true), ("p", key("nora")))
-    await eventually(lambda: stage.peer.posts("Announce"), timeout=40)
+    await eventually(lambda: stage.peer.posts("Announce"))
     assert not stage.told("never said so")
     await stage.good()
 

@@ -208,7 +208,7 @@ class _Stage:
                 # somebody whose server went silent, a week ago
                 await self.daemon.start()
                 await self.cast.send(*self._silent_stranger(999))
-                await eventually(lambda: self._waits(), timeout=30)
+                await eventually(lambda: self._waits())
                 await self.die("random")
                 await self.daemon.rows(
                     f"UPDATE inbox SET received_at = received_at - {DAYS}, due_at = 0"

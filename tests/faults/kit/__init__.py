@@ -9,11 +9,14 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
+import aiohttp
+
 T = TypeVar("T")
 
 
-async def eventually(look: Callable[[], T | Awaitable[T]], timeout: float = 40, every: float = 0.05) -> T:
-    """The first true value of look(), asked again until the timeout; a failed assertion means not yet."""
+async def eventually(look: Callable[[], T | Awaitable[T]], timeout: float = 90, every: float = 0.05) -> T:
+    """The first true value of look(), asked again until the timeout; a failed assertion means not yet, and so does a
+    connection that broke."""
     end = time.monotonic() + timeout
     while True:
         why: object = "nothing seen"
@@ -23,7 +26,7 @@ async def eventually(look: Callable[[], T | Awaitable[T]], timeout: float = 40, 
                 got = await got
             if got:
                 return got
-        except (AssertionError, OSError, LookupError) as e:
+        except (AssertionError, OSError, LookupError, aiohttp.ClientError) as e:
             why = e
         if time.monotonic() > end:
             raise AssertionError(f"not within {timeout} s: {why}")

@@ -57,7 +57,7 @@ class World:
             assert not heard + queued, f"waits: {heard[:3]} {queued[:3]}"
             return True
 
-        await eventually(idle, timeout=40, every=0.1)
+        await eventually(idle, every=0.1)
 
     async def each(self, hosts: Sequence[str], one: Callable[[str], Awaitable[Any]]) -> None:
         """A few at a time: look-ups for strangers have few slots."""
@@ -81,7 +81,7 @@ class World:
         """A post by alice still crosses."""
         text = f"all is well {next(numbers)}"
         await self.send(self.alice.create(text))
-        await eventually(lambda: [e for e in self.relay.events(kinds=[1]) if e["content"] == text], timeout=30)
+        await eventually(lambda: [e for e in self.relay.events(kinds=[1]) if e["content"] == text])
 
 
 @contextlib.asynccontextmanager

@@ -44,7 +44,7 @@ async def database(kind: str) -> AsyncGenerator[str]:
         return
     import asyncpg
 
-    admin: Any = await asyncpg.connect(f"postgresql://{POSTGRES}/postgres", timeout=10)
+    admin: Any = await asyncpg.connect(f"postgresql://{POSTGRES}/postgres", timeout=60)
     name = f"bridged_faults_{uuid.uuid4().hex[:12]}"
     await admin.execute(f"CREATE DATABASE {name}")
     try:
@@ -151,7 +151,7 @@ class Daemon:
             self.process.kill()
         assert await self.process.wait() == -signal.SIGKILL, self.tail()
 
-    async def stop(self, timeout: float = 15) -> int:
+    async def stop(self, timeout: float = 60) -> int:
         """SIGTERM, SIGKILL after the timeout; the exit code."""
         assert self.process
         with contextlib.suppress(ProcessLookupError):
@@ -177,7 +177,7 @@ class Daemon:
 
     async def get(self, path: str, headers: Mapping[str, str] | None = None) -> tuple[int, Mapping[str, str], bytes]:
         """GET of one of its pages: status, headers with names in lower case, body."""
-        limit = aiohttp.ClientTimeout(total=30)
+        limit = aiohttp.ClientTimeout(total=60)
         async with (
             aiohttp.ClientSession(timeout=limit) as session,
             session.get(self.base + path, headers=headers, allow_redirects=False) as answer,
@@ -209,7 +209,7 @@ class Daemon:
                 return [dict(row) for row in db.execute(sql)]
         import asyncpg
 
-        connection: Any = await asyncpg.connect(self.store.replace("+asyncpg", ""), timeout=10)
+        connection: Any = await asyncpg.connect(self.store.replace("+asyncpg", ""), timeout=60)
         try:
             return [dict(row) for row in await connection.fetch(sql)]
         finally:
@@ -219,7 +219,7 @@ class Daemon:
         """Ledger rows, oldest first: at, step, network, origin, actor, to, endpoint, ref, reason."""
         return await self.rows(f"SELECT * FROM ledger WHERE {where} ORDER BY id")
 
-    async def settled(self, timeout: float = 40) -> None:
+    async def settled(self, timeout: float = 90) -> None:
         """All that was heard is decided on, all that was queued tried; what is postponed waits for something else."""
 
         async def idle() -> bool:
@@ -268,7 +268,7 @@ class Daemon:
         status = Path(f"/proc/{self.pid}/status").read_text()
         return int(status.partition("VmRSS:")[2].split()[0]) * 1024
 
-    async def actor_of(self, name: str, timeout: float = 15) -> str:
+    async def actor_of(self, name: str, timeout: float = 60) -> str:
         """The actor id behind @name@domain, by WebFinger; a ghost is made if need be."""
 
         async def look() -> str:

@@ -17,5 +17,5 @@ async def until_heard(daemon: Daemon, network: str, say: Callable[[], Awaitable[
         said += 1
         return await daemon.metric("bridged_received_total", network=network) > before
 
-    await eventually(kept, timeout=60)
+    await eventually(kept)
     return said - 1

@@ -43,7 +43,7 @@ class Heaven:
         """What carol was sent of it."""
         return [got for got in self.peer.posts("Create") if text in got.json["object"].get("content", "")]
 
-    async def good(self, wait: float = 40) -> None:
+    async def good(self, wait: float = 90) -> None:
         """What ada says reaches carol, once."""
         text = f"good as ever {next(numbers)}"
         await self.sky.say(self.ada, self.ada.post(text))
@@ -53,7 +53,7 @@ class Heaven:
     async def crosses(self, text: str, who: Person | None = None, **more: Any) -> str:
         """A post of hers, and that it came over; its path."""
         path = await self.sky.say(who or self.ada, (who or self.ada).post(text, **more))
-        await eventually(lambda: self.copies(text), timeout=40)
+        await eventually(lambda: self.copies(text))
         return path
 
     async def later(self) -> None:
@@ -92,7 +92,7 @@ class Heaven:
             assert now > before, await self._reasons(kind)
             return True
 
-        await eventually(counted, timeout=30)
+        await eventually(counted)
         assert len(self.peer.posts()) == sent, self.peer.posts()[sent:]
         if good:
             await self.good()
@@ -123,13 +123,15 @@ class Heaven:
     async def until_heard(self, who: Person) -> None:
         """Says something until it comes over: of whom nobody has begun to listen to, nothing does."""
 
+        said: list[str] = []
+
         async def heard() -> bool:
-            text = f"first words {next(numbers)}."
-            await self.sky.say(who, who.post(text))
-            await eventually(lambda: self.copies(text), timeout=3)
+            said.append(f"first words {next(numbers)}.")
+            await self.sky.say(who, who.post(said[-1]))
+            await eventually(lambda: [text for text in said if self.copies(text)], timeout=3)
             return True
 
-        await eventually(heard, timeout=40)
+        await eventually(heard)
 
 
 async def did_at(daemon: Daemon, handle: str) -> str:
@@ -144,9 +146,9 @@ async def did_at(daemon: Daemon, handle: str) -> str:
 async def follow(daemon: Daemon, peer: Peer, who: Actor, did: str) -> str:
     """`who` on the fediverse follows somebody of the AT network, and is told that it is so; the actor followed."""
     before = len(peer.posts("Accept"))
-    ghost = await daemon.actor_of(did, timeout=40)
+    ghost = await daemon.actor_of(did)
     assert await who.send(who.follow(ghost), f"{daemon.base}/inbox") == 202
-    await eventually(lambda: len(peer.posts("Accept")) > before, timeout=40)
+    await eventually(lambda: len(peer.posts("Accept")) > before)
     return ghost
 
 
@@ -177,7 +179,7 @@ async def heaven(
         await eventually(lambda: sky.hose.sockets)
         await sky.say(ada, ada.follow(bot))
         assert await carol.send(carol.follow(await daemon.actor_of("bridge")), f"{daemon.base}/inbox") == 202
-        await eventually(lambda: peer.posts("Accept"), timeout=40)
+        await eventually(lambda: peer.posts("Accept"))
         ghost = await follow(daemon, peer, carol, ada.did)
         here = Heaven(daemon, sky, peer, ada, carol, ghost, clock)
         await here.until_heard(ada)

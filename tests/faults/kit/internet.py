@@ -170,7 +170,7 @@ class Site(Peer):
         await self._runner.setup()
         for port, tls in ((80, None), (443, self._tls)):
             await web.TCPSite(self._runner, self.address, port, ssl_context=tls, reuse_port=True).start()
-        self._session = ClientSession(timeout=ClientTimeout(total=30))
+        self._session = ClientSession(timeout=ClientTimeout(total=90))
         return self
 
     @property

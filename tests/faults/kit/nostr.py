@@ -184,7 +184,7 @@ def _meets(event: dict[str, Any], wanted: dict[str, Any]) -> bool:
 async def client(url: str) -> AsyncGenerator[Client]:
     """A client of an embedded relay, past its AUTH challenge, which it keeps. Raises OSError, WebSocketException."""
     async with connect(url, proxy=None, compression=None, max_size=None, max_queue=None) as socket:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             word, challenge = json.loads(await socket.recv())
         assert word == "AUTH"
         yield Client(socket, challenge)

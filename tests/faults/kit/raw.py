@@ -183,7 +183,7 @@ class RawClient:
             f"GET {path} HTTP/1.1\r\nHost: {parts.netloc}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n{self._headers}\r\n".encode()
         )
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             self.head = await self._reader.readuntil(b"\r\n\r\n")
         if b" 101 " in self.head:
             self._task = asyncio.create_task(self._listen())

@@ -43,18 +43,17 @@ class Scene:
         return (await self.peer.post(url or self.inbox, body, headers))[0]
 
     async def raw(self, request: bytes, *more: bytes, wait: float = 5.0) -> bytes:
-        """Bytes as they are, and all that is answered until the daemon hangs up, or says no more within `wait`."""
+        """Bytes as they are, and all that is answered until the daemon hangs up, or has said no more for `wait`."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.daemon.port)
-        answered = b""
+        answered, patience = b"", 60.0
         try:
             with contextlib.suppress(ConnectionError):
                 for part in (request, *more):
                     writer.write(part)
                     await writer.drain()
             with contextlib.suppress(TimeoutError, ConnectionError):
-                async with asyncio.timeout(wait):
-                    while part := await reader.read(1 << 16):
-                        answered += part
+                while part := await asyncio.wait_for(reader.read(1 << 16), patience):
+                    answered, patience = answered + part, wait
         finally:
             writer.close()
         return answered
@@ -91,7 +90,7 @@ class Scene:
             assert sorted(text for text in there if text in self.said) == sorted(self.said)
             return True
 
-        await eventually(all_there, timeout=60)
+        await eventually(all_there)
 
     @contextlib.asynccontextmanager
     async def refuses(self, *reasons: str, kind: str = "refused") -> AsyncIterator[None]:
