@@ -91,6 +91,10 @@ class AdapterHost:
         kinds = list(acts)
         return await self._core.store.read(lambda tx: _copies_by(tx, ghost, kinds, limit, before))
 
+    async def standing(self, account: Ref, acts: Iterable[str], limit: int) -> set[Ref]:
+        kinds, others = list(acts), sorted(self._core.others(self._network))
+        return await self._core.store.read(lambda tx: _standing(tx, account, others, kinds, limit))
+
     async def followers(self, ghost: Ghost, limit: int, offset: int = 0) -> tuple[int, list[Ref]]:
         return await self._core.store.read(
             lambda tx: (
@@ -154,6 +158,11 @@ def _with_owner(tx: StoreTx, ghost: Ghost | None) -> tuple[Ghost, Account] | Non
 
 def _copies_by(tx: StoreTx, ghost: Ghost, kinds: list[str], limit: int, before: int | None) -> list[tuple[int, Copy]]:
     return acts.copies_by(tx, ghost.owner, ghost.ref.network, kinds, limit, before)
+
+
+def _standing(tx: StoreTx, account: Ref, others: list[str], kinds: list[str], limit: int) -> set[Ref]:
+    found = (acts.copies_by(tx, account, other, kinds, limit, None) for other in others)
+    return {copy.origin for copies in found for _, copy in copies}
 
 
 def _pinned(tx: StoreTx, ghost: Ghost) -> list[Copy]:

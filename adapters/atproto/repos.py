@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 from urllib.parse import quote
 
-from adapters.atproto import cbor, known, verify
+from adapters.atproto import cbor, ids, known, verify
 from adapters.atproto.cid import Cid
 from adapters.atproto.crypto import PublicKey
 from adapters.atproto.envelopes import Change
@@ -23,10 +23,12 @@ from adapters.atproto.stream import backoff
 from adapters.atproto.syntax import is_tid
 from adapters.atproto.verify import Claim, Gained
 from adapters.atproto.wanted import COLLECTIONS, PROFILE, Wanted
-from bridged.api import Busy, EgressFailed, Host, Malformed, Rejected, Tx, Unreachable
+from bridged.api import Busy, EgressFailed, Host, Malformed, Ref, Rejected, Tx, Unreachable
 
 MAX_MISSED: Final = 1000
 """Records made up for after one gap, the newest."""
+_UNDONE: Final = ("Post", "React", "Repost", "Follow", "Block")
+"""What is taken back by deleting its record."""
 GET_REPO: Final = "/xrpc/com.atproto.sync.getRepo"
 
 
@@ -250,8 +252,9 @@ class Repos:
     async def _make_up(self, did: str, row: Known) -> bool:
         """Fetch what a repo gained since it was known; whether that is done with."""
         try:
-            gained = await self._fetch(did, row)
-        except (Unreachable, EgressFailed, Rejected) as error:
+            stood = await self._host.standing(ids.account_ref(did), _UNDONE, MAX_MISSED)
+            gained = await self._fetch(did, row.rev)
+        except (Busy, Unreachable, EgressFailed, Rejected) as error:
             self._host.log.warning("atproto_not_fetched", did=did, why=str(error))
             return False
         except Malformed as bad:
@@ -262,7 +265,9 @@ class Repos:
             await self._host.write(lambda tx: known.drop(tx, [did]))
             return True
         commit = gained.claim.commit
-        events = self._gains(did, row, gained) if commit.rev > row.rev else []
+        events: list[Event] = []
+        if commit.rev > row.rev:
+            events = [*self._gains(did, row, gained), *await self._losses(did, gained, stood)]
         new = max(row, Known(commit.rev, commit.data), key=lambda one: one.rev)
         envelopes = await self._intake.envelopes(events)
         async with self._one_writer:
@@ -276,12 +281,15 @@ class Repos:
         self._host.log.info("atproto_made_up", did=did, since=row.rev, rev=new.rev, records=len(events))
         return not again
 
-    async def _fetch(self, did: str, row: Known) -> Gained | None:
-        """Raises Unreachable, EgressFailed, Rejected, Malformed."""
+    async def _fetch(self, did: str, since: str) -> Gained | None:
+        """What a repo gained since a revision, or with "" all of it; None for one that is gone.
+
+        Raises Unreachable, EgressFailed, Rejected, Malformed.
+        """
         found = await self._resolver.document(did)
         if found is None or not found.pds:
             raise Unreachable("its host is not known")
-        url = f"{found.pds}{GET_REPO}?did={quote(did)}&since={row.rev}"
+        url = f"{found.pds}{GET_REPO}?did={quote(did)}" + (f"&since={since}" if since else "")
         answer = await self._host.http.get(url, limit=verify.MAX_REPO)
         if answer.status in (400, 404):
             return None
@@ -291,8 +299,26 @@ class Repos:
         await self._check_signature(gained.claim, found.key)
         return gained
 
+    async def _losses(self, did: str, gained: Gained, stood: Collection[Ref]) -> list[Event]:
+        """Deletions of what `stood` elsewhere when the repo was fetched. Only a whole repo shows what it has not."""
+        whole: Gained | None = gained
+        if stood and not gained.whole:
+            try:
+                whole = await self._fetch(did, "")
+            except (Unreachable, EgressFailed, Rejected, Malformed) as error:
+                self._host.log.warning("atproto_deletions_not_seen", did=did, why=str(error))
+                return []
+        if whole is None or not whole.whole or whole.claim.commit.rev < gained.claim.commit.rev:
+            return []
+        found: list[Event] = []
+        for place in (ids.split(ref.id) for ref in stood):
+            path = f"{place[1]}/{place[2]}" if place is not None and place[0] == did else ""
+            if path and path not in whole.records:
+                self._add(did, path, "delete", None, None, whole.claim.commit.rev, found)
+        return sorted(found, key=_rkey)
+
     def _gains(self, did: str, row: Known, gained: Gained) -> list[Event]:
-        """Creations and edits. Deletions do not show: what was deleted in the gap stays until somebody looks."""
+        """Creations and edits."""
         found: list[Event] = []
         for path, cid in gained.records.items():
             collection, _, rkey = path.partition("/")

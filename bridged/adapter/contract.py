@@ -148,6 +148,11 @@ class Host(Protocol):
         """Copies a ghost made by acts of these names ("Post", "Repost"), newest first, each with a paging number."""
         ...
 
+    async def standing(self, account: Ref, acts: Iterable[str], limit: int) -> set[Ref]:
+        """What an account of this network did by acts of these names and is not taken back: the newest, by native ids,
+        so many for each network that it stands on."""
+        ...
+
     async def followers(self, ghost: Ghost, limit: int, offset: int = 0) -> tuple[int, list[Ref]]:
         """Total, and a page of native accounts that follow the ghost."""
         ...

@@ -38,6 +38,7 @@ class FakeHost:
         self.gone: set[Ref] = set()
         self.people: dict[str, tuple[Ghost, Account]] = {}
         self.copies: dict[Ref, Copy] = {}
+        self.stand: set[Ref] = set()
         self.pins: list[Ref] = []
         self.replies: dict[Ref, list[Ref]] = {}
         self.places: dict[str, Ref] = {}
@@ -129,6 +130,9 @@ class FakeHost:
     ) -> list[tuple[int, Copy]]:
         numbered = list(enumerate(self.copies.values(), 1))[::-1]
         return [n for n in numbered if before is None or n[0] < before][:limit]
+
+    async def standing(self, account: Ref, acts: Iterable[str], limit: int) -> set[Ref]:
+        return self.stand
 
     async def followers(self, ghost: Ghost, limit: int, offset: int = 0) -> tuple[int, list[Ref]]:
         return 0, []

@@ -99,9 +99,12 @@ class ScriptedRepo:
         return frame("#commit", self.change(seq, changed))
 
     def sync(self, seq: int) -> bytes:
+        return frame("#sync", {"seq": seq, "did": self.did, "rev": self.rev, "blocks": self.head(), "time": TIME})
+
+    def head(self) -> bytes:
+        """What getRepo may answer where nothing but the commit is new."""
         head = self.commit.block()
-        blocks = car.write(Cid.of(head), [(Cid.of(head), head)])
-        return frame("#sync", {"seq": seq, "did": self.did, "rev": self.rev, "blocks": blocks, "time": TIME})
+        return car.write(Cid.of(head), [(Cid.of(head), head)])
 
     def whole(self) -> bytes:
         """What getRepo answers."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from adapters.atproto import known
+from adapters.atproto import ids, known
 from adapters.atproto.cid import Cid
 from adapters.atproto.envelopes import Person, read_change, read_standing
 from adapters.atproto.known import Known
@@ -136,6 +136,53 @@ async def test_a_gap_is_made_up_for_by_getrepo_and_then_it_goes_on() -> None:
     said = [read_change(envelope).record for envelope in host.received]
     assert [record["text"] for record in said if record] == ["known", "missed", "after the gap", "as before"]
     assert host.refusals == []
+
+
+@pytest.mark.parametrize("partial", [False, True])
+async def test_what_was_deleted_in_a_gap_is_deleted_elsewhere(partial: bool) -> None:
+    alice, host = ScriptedRepo(ALICE, NOW), new_host()
+    kept, gone, like = f"{POSTS}/{key_at(0)}", f"{POSTS}/{key_at(1)}", "app.bsky.feed.like/x"
+    host.stand = {ids.record_ref(ALICE, *path.split("/")) for path in (kept, gone, like)}
+    host.stand.add(ids.record_ref(BOB, POSTS, "x"))
+
+    async def script(client: Client) -> None:
+        await client.say(alice.say(1, {kept: post("kept"), gone: post("gone")}))
+        await host.until(lambda: len(host.received) == 2)
+        all_of_it = f"{PDS}/xrpc/com.atproto.sync.getRepo?did={ALICE.replace(':', '%3A')}"
+        since = f"{all_of_it}&since={alice.rev}"
+        alice.say(2, {gone: None})
+        gapped = alice.say(3, {f"{POSTS}/{key_at(60)}": post("new")})
+        host.http.serve(since, alice.head() if partial else alice.whole())
+        if partial:
+            host.http.serve(all_of_it, alice.whole())
+        await client.say(gapped)
+        await client.hold()
+
+    async with scripted(script, path=PATH) as server, listen(server.url, host, Directory(alice)):
+        await host.until(lambda: len(host.received) >= 4 + (not partial))
+        assert await row(host, ALICE) == Known(alice.rev, alice.data)
+    deleted = [c.collection + "/" + c.rkey for c in map(read_change, host.received) if c.operation == "delete"]
+    assert deleted == [gone, like]
+
+
+async def test_a_gap_is_made_up_for_where_deletions_are_not_to_be_seen() -> None:
+    alice, host = ScriptedRepo(ALICE, NOW), new_host()
+    host.stand = {ids.record_ref(ALICE, POSTS, "x")}
+
+    async def script(client: Client) -> None:
+        await client.say(alice.say(1, {f"{POSTS}/{key_at(0)}": post()}))
+        await host.until(lambda: len(host.received) == 1)
+        since = f"{PDS}/xrpc/com.atproto.sync.getRepo?did={ALICE.replace(':', '%3A')}&since={alice.rev}"
+        alice.say(2, {f"{POSTS}/{key_at(50)}": post()})
+        gapped = alice.say(3, {})
+        host.http.serve(since, alice.head())
+        host.http.pages[since.partition("&")[0]] = EgressFailed("too_large")
+        await client.say(gapped)
+        await client.hold()
+
+    async with scripted(script, path=PATH) as server, listen(server.url, host, Directory(alice)):
+        await host.until(lambda: "atproto_deletions_not_seen" in [line[1] for line in host.log.lines])
+        assert await row(host, ALICE) == Known(alice.rev, alice.data)
 
 
 async def test_a_gap_stays_noted_while_the_repo_cannot_be_fetched() -> None:

@@ -548,3 +548,15 @@ async def test_followers_do_not_hear_that_a_like_or_block_is_taken_back(bridge_o
     await bridge.hear(block, red.say("Delete", "alice", target=block.id))
     assert len(blue.received("Delete", "inbox:ben")) == 2
     assert blue.received("Delete", "inbox:bob") == []
+
+
+async def test_what_stands_of_an_account_is_what_it_has_not_taken_back(scene: Scene) -> None:
+    kept, gone = scene.blue.post("bob", "kept"), scene.blue.post("bob", "gone")
+    await scene.bridge.hear(kept, gone)
+    host = scene.bridge.hosts["blue"]
+    bob = scene.blue.ref("bob")
+    assert await host.standing(bob, ("Post",), 10) == {scene.blue.ref(kept.id), scene.blue.ref(gone.id)}
+    assert await host.standing(bob, ("Post",), 1) == {scene.blue.ref(gone.id)}
+    await scene.bridge.hear(scene.blue.say("Delete", "bob", target=gone.id))
+    assert await host.standing(bob, ("Post",), 10) == {scene.blue.ref(kept.id)}
+    assert scene.blue.ref(kept.id) not in await host.standing(bob, ("React", "Follow"), 10)
