@@ -12,6 +12,7 @@ from adapters.atproto.articles import read_article
 from adapters.atproto.embeds import read_embed
 from adapters.atproto.envelopes import (
     ACCOUNT,
+    BEHIND,
     IDENTITY,
     RECORD,
     Change,
@@ -49,9 +50,6 @@ from bridged.api import (
 
 MAX_TAGS: Final = 8
 """Tags beside the text."""
-BEHIND: Final = frozenset({"desynchronized", "throttled"})
-"""What is said of an account that a host is behind with. With any other word, or none, what is not active is not to be
-shown any more, be it for a while (specs/account: the flag counts, and words are added)."""
 
 _BRIDGED: Final = frozenset({ids.POST, ids.ARTICLE, ids.LIKE, ids.REPOST, ids.FOLLOW, ids.BLOCK})
 

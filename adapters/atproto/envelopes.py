@@ -20,6 +20,9 @@ MAX_BODY: Final = 2 << 20
 """Bytes; a record has a megabyte at most, and grows when written as JSON."""
 
 RECORD, IDENTITY, ACCOUNT = "record", "identity", "account"
+BEHIND: Final = frozenset({"desynchronized", "throttled"})
+"""What is said of an account that a host is behind with. With any other word, or none, what is not active is not to be
+shown any more, be it for a while (specs/account: the flag counts, and words are added)."""
 Operation = Literal["create", "update", "delete"]
 
 

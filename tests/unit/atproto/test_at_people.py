@@ -7,7 +7,7 @@ import pytest
 from adapters.atproto.documents import Document
 from adapters.atproto.envelopes import Person
 from adapters.atproto.identity import INVALID
-from adapters.atproto.people import RECORD_PATH, Accounts
+from adapters.atproto.people import RECORD_PATH, STATUS_PATH, Accounts
 from bridged.api import EgressFailed, Unreachable
 from bridged.testing.fakehost import FakeHost
 
@@ -50,6 +50,28 @@ async def test_a_person_without_a_profile_is_one_all_the_same(status: int) -> No
     people, host, _ = accounts(Document(DID, INVALID, None, PDS))
     host.http.serve(PAGE, b'{"error":"RecordNotFound"}', status=status)
     assert await people.person(DID) == Person(DID, "", PDS, None)
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "there"),
+    [
+        ({"did": DID, "active": False, "status": "deactivated"}, 200, False),
+        ({"did": DID, "active": False}, 200, False),
+        ({"error": "RepoNotFound"}, 400, False),
+        ({"did": DID, "active": True, "rev": "3jzfcijpj2z2a"}, 200, True),
+        ({"did": DID, "active": False, "status": "throttled"}, 200, True),
+        ({"did": DID, "active": False, "status": ["takendown"]}, 200, False),
+        ({"error": "MethodNotImplemented"}, 501, True),
+        ([], 200, True),
+    ],
+)
+async def test_who_has_no_profile_is_there_unless_their_host_says_otherwise(
+    answer: object, status: int, there: bool
+) -> None:
+    people, host, _ = accounts(Document(DID, "alice.test", None, PDS))
+    host.http.serve(PAGE, b'{"error":"InvalidRequest"}', status=400)
+    host.http.serve(f"{PDS}{STATUS_PATH}?did={DID.replace(':', '%3A')}", json.dumps(answer).encode(), status=status)
+    assert await people.person(DID) == (Person(DID, "alice.test", PDS, None) if there else None)
 
 
 async def test_nobody_is_nobody() -> None:
