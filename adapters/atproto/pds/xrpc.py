@@ -248,7 +248,7 @@ async def _no_method(request: web.Request) -> web.Response:
     """Browsers ask first whether they may ask, wherever a request has headers of its own."""
     if request.method == "OPTIONS":
         return web.Response(status=204, headers=_PREFLIGHT)
-    raise Failed("MethodNotImplemented", "There is no such method here", 501)
+    raise Failed("MethodNotImplemented", "There is no such method here", 404)
 
 
 def _active(tx: Tx, did: str) -> Repo:

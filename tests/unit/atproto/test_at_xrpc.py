@@ -232,7 +232,7 @@ async def test_head_of_a_repo_is_its_headers_alone(pds: Pds):
 async def test_unknown_method_is_told_as_xrpc_tells_it(pds: Pds, verb: str):
     name = "sync.getRepo" if verb == "PUT" else "server.createSession"
     async with pds.client.request(verb, f"/xrpc/com.atproto.{name}") as answer:
-        assert answer.status == 501
+        assert answer.status == 404
         assert answer.headers["Access-Control-Allow-Origin"] == "*"
         assert (await answer.json())["error"] == "MethodNotImplemented"
 
