@@ -58,7 +58,7 @@ class Stack:
             assert self.process.popen.poll() is None, f"the AT stack ended:\n{log[-3000:]}"
             return '"ready":true' in log
 
-        eventually(up, timeout=60)
+        eventually(up, timeout=180)
 
     def appview(self, method: str, **params: Any) -> Any:
         return call(self.appview_port, method, params)
@@ -80,7 +80,7 @@ class Stack:
         knows only handles that it has indexed, where that of the public network asks for those it does not know."""
         port = self.world.port[self.bridge]
         request = urllib.request.Request(f"http://127.0.0.1:{port}/.well-known/atproto-did", headers={"Host": handle})
-        with urllib.request.urlopen(request, timeout=30) as reply:
+        with urllib.request.urlopen(request, timeout=90) as reply:
             return reply.read().decode()
 
     def refusals(self) -> list[str]:
@@ -93,7 +93,7 @@ class Stack:
         def look() -> dict[str, Any]:
             return self.appview("app.bsky.feed.getPosts", uris=[uri])["posts"][0]
 
-        return eventually(look, timeout=20)
+        return eventually(look)
 
     def said(self, did: str, text: str) -> dict[str, Any]:
         """The newest post of an account that has this text; waits for it. Replies are found, too."""
@@ -104,7 +104,7 @@ class Stack:
             assert found, f"{did} has not said {text!r}: {[v['post']['record']['text'][:60] for v in feed]}"
             return found[0]
 
-        return eventually(look, timeout=25)
+        return eventually(look)
 
     def posts(self, did: str, text: str = "") -> list[dict[str, Any]]:
         """Posts of an account that have this text, newest first."""
@@ -119,13 +119,13 @@ class Stack:
             assert ready(found), found
             return found
 
-        return eventually(look, timeout=25)
+        return eventually(look)
 
     def image(self, url: str) -> tuple[str, bytes]:
         """(content type, bytes) behind the address of a picture: the AppView makes it from the blob, which it asks
         of the author's host."""
         path = url.partition("/img/")[2]
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.appview_port}/img/{path}", timeout=20) as reply:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.appview_port}/img/{path}", timeout=90) as reply:
             return reply.headers["content-type"], reply.read()
 
 
@@ -195,7 +195,7 @@ class AtUser:
         return [n for n in told if n["reason"] == reason and n["author"]["did"] == author]
 
     def wait_notice(self, reason: str, author: str) -> dict[str, Any]:
-        return eventually(lambda: self.notices(reason, author), timeout=25)[0]
+        return eventually(lambda: self.notices(reason, author))[0]
 
 
 def call(
@@ -220,7 +220,7 @@ def call(
     verb = "GET" if data is None else "POST"
     request = urllib.request.Request(url, data or None, headers, method=verb)
     try:
-        with urllib.request.urlopen(request, timeout=30) as reply:
+        with urllib.request.urlopen(request, timeout=90) as reply:
             return json.loads(reply.read() or b"{}")
     except HTTPError as error:
         raise AssertionError(f"{method} {params}: {error.code} {error.read().decode()[:500]}") from error

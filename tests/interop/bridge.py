@@ -77,11 +77,11 @@ class Bridge:
                 raise RuntimeError(f"bridged ended with {code}:\n{process.tail()}")
             return code is not None or self.ready()
 
-        eventually(up, timeout=30, every=0.05)
+        eventually(up, timeout=180, every=0.05)
 
     def ready(self) -> bool:
         try:
-            return urllib.request.urlopen(f"{self.local}/readyz", timeout=5).status == 200
+            return urllib.request.urlopen(f"{self.local}/readyz", timeout=30).status == 200
         except HTTPError:
             return False
 
@@ -94,7 +94,7 @@ class Bridge:
         """SIGKILL, and the proof that it was that."""
         assert self.process
         self.process.popen.kill()
-        assert self.process.popen.wait(5) == -signal.SIGKILL
+        assert self.process.popen.wait(60) == -signal.SIGKILL
 
     def died(self, timeout: float) -> int | None:
         """The exit code, None if it still runs after the timeout."""
@@ -115,7 +115,7 @@ class Bridge:
             cwd=self.home,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
         )
         assert run.returncode == 0, f"bridged {' '.join(words)}: {run.returncode}\n{run.stdout}{run.stderr}"
         return json.loads(run.stdout)
@@ -125,7 +125,7 @@ class Bridge:
         return self.world.wire(self.host, "POST")
 
     def metrics(self) -> str:
-        return urllib.request.urlopen(f"{self.local}/metrics", timeout=5).read().decode()
+        return urllib.request.urlopen(f"{self.local}/metrics", timeout=60).read().decode()
 
     def webfinger(self, user: str) -> tuple[int, Any]:
         resource = quote(f"acct:{user}@{self.host}", safe=":@")
@@ -142,7 +142,7 @@ class Bridge:
             assert status == 200, f"WebFinger of {user}: {status}"
             return next(x["href"] for x in jrd["links"] if x["rel"] == "self")
 
-        return eventually(look, timeout=20)
+        return eventually(look)
 
     @property
     def bot(self) -> str:
@@ -158,7 +158,7 @@ class Bridge:
         return json.loads(body)["names"].get(name)
 
     def key_of(self, name: str) -> str:
-        return eventually(lambda: self.nip05(name), timeout=20)
+        return eventually(lambda: self.nip05(name))
 
     def _command(self, *words: str) -> list[str | Path]:
         return [sys.executable, "-m", "bridged", "-c", self.file, *words]

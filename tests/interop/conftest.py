@@ -161,7 +161,7 @@ def follower(peer: Peer, alice_ap: str) -> Peer:
 def following(peer: Peer, actor: str) -> Peer:
     if actor not in peer.following():
         peer.follow(actor)
-        eventually(lambda: actor in peer.following(), timeout=20)
+        eventually(lambda: actor in peer.following())
     return peer
 
 
@@ -200,7 +200,7 @@ def key_before(mia: Fedify, bridge: Bridge) -> str | None:
 def member(mia: Fedify, bridge: Bridge, key_before: str | None) -> Fedify:
     """A fediverse user who asked to be bridged, by following the bot."""
     following(mia, bridge.bot)
-    eventually(lambda: bridge.bot in mia.followers(), timeout=20)
+    eventually(lambda: bridge.bot in mia.followers())
     return mia
 
 
@@ -208,7 +208,7 @@ def member(mia: Fedify, bridge: Bridge, key_before: str | None) -> Fedify:
 def ana(world: World, bridge: Bridge, alice_ap: str) -> Fedify:
     """A fediverse user who is bridged all along, and follows alice."""
     ana = following(Fedify(world, "acts.test", "ana"), bridge.bot)
-    eventually(lambda: bridge.bot in ana.followers(), timeout=20)
+    eventually(lambda: bridge.bot in ana.followers())
     return following(ana, alice_ap)
 
 
@@ -237,7 +237,7 @@ class Cast:
 @pytest.fixture(scope="session")
 def cast(fay: Fedify, ana: Fedify, pubby: Pubby, alice: NostrUser, alice_ap: str, relay: Relay) -> Cast:
     options = [["option", "c1", "Cats"], ["option", "d2", "Dogs"], ["polltype", "singlechoice"]]
-    until = int(time.time()) + 10
+    until = int(time.time()) + 30
     event = alice.publish(1068, "cats or dogs?", [*options, ["relay", relay.url], ["endsAt", str(until)]])
     question = fay.wait_note("cats or dogs?")
     ana.wait_note("cats or dogs?")
@@ -345,8 +345,8 @@ def readers(
             user.follow(did)
         reader = Reader(user, sky.actor_of(user.handle), sky.key_of(user.handle))
         for peer in (fred, pia):
-            eventually(lambda p=peer: reader.ap in p.followers(), timeout=20)
-        eventually(lambda: nora.public in str(nora.nostr.fetch(sky_relay.url, kinds=[3], authors=[reader.key])), 20)
+            eventually(lambda p=peer: reader.ap in p.followers())
+        eventually(lambda: nora.public in str(nora.nostr.fetch(sky_relay.url, kinds=[3], authors=[reader.key])))
         return reader
 
     return make
@@ -370,12 +370,12 @@ def nora_ap(nora: NostrUser, sky: Bridge, fred: Fedify, pia: Pubby) -> str:
 def listening(bridge: Bridge) -> None:
     """Waits until its stream of a PDS is open: what is said there before is not heard."""
     name = "bridged_atproto_stream_connected"
-    eventually(lambda: any(x.startswith(name) and x.endswith(" 1.0") for x in bridge.metrics().splitlines()), 30)
+    eventually(lambda: any(x.startswith(name) and x.endswith(" 1.0") for x in bridge.metrics().splitlines()))
 
 
 def member_of(bridge: Bridge, peer: Peer) -> Any:
     following(peer, bridge.bot)
-    eventually(lambda: bridge.bot in peer.followers(), timeout=20)
+    eventually(lambda: bridge.bot in peer.followers())
     return peer
 
 

@@ -19,7 +19,7 @@ class Peer(Acts):
         self.follows: dict[str, dict[str, Any]] = {}  # the Follow sent to each actor
 
     def _ready(self) -> None:
-        eventually(lambda: self.world.get_json(self.actor), timeout=30)
+        eventually(lambda: self.world.get_json(self.actor))
 
     def _ctl(self, name: str, **body: Any) -> Any:
         try:
@@ -46,7 +46,7 @@ class Peer(Acts):
             if isinstance(a["object"], dict) and text in str(a["object"].get("content"))
         ]
 
-    def wait_note(self, text: str, timeout: float = 20) -> dict[str, Any]:
+    def wait_note(self, text: str, timeout: float = 90) -> dict[str, Any]:
         return eventually(lambda: self.notes(text), timeout)[0]["object"]
 
     def deliveries(self) -> list[Exchange]:

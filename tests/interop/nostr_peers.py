@@ -24,7 +24,7 @@ class Relay:
         """Events it was handed whose content has the text, each id once, oldest first."""
         return list({e["id"]: e for e in self.admitted() if text in e["content"]}.values())
 
-    def wait_post(self, text: str, timeout: float = 20) -> dict[str, Any]:
+    def wait_post(self, text: str, timeout: float = 90) -> dict[str, Any]:
         return eventually(lambda: [e for e in self.posts(text) if e["kind"] == 1], timeout)[0]
 
     def admitted(self) -> list[dict[str, Any]]:
@@ -69,7 +69,7 @@ class Sloppy(Relay):
             "NOSTR_RELAY": str(PEERS / "sloppy/bin/nostr-relay"),
         }
         self.process = world.run(name, [KIT / "sloppy_relay.sh"], env)
-        eventually(lambda: socket.create_connection(("127.0.0.1", self.port), 1).close() is None, timeout=30)
+        eventually(lambda: socket.create_connection(("127.0.0.1", self.port), 1).close() is None)
 
     def admitted(self) -> list[dict[str, Any]]:
         raise NotImplementedError("ask it: Nostr.fetch")
@@ -163,7 +163,7 @@ def tags(event: dict[str, Any], name: str) -> list[list[str]]:
 
 def one(nostr: Nostr, relay: Relay, **flt: Any) -> dict[str, Any]:
     """The only stored event that matches; waits for it."""
-    events = eventually(lambda: nostr.fetch(relay.url, **flt), timeout=20)
+    events = eventually(lambda: nostr.fetch(relay.url, **flt))
     assert len(events) == 1, events
     return events[0]
 

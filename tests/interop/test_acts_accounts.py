@@ -50,7 +50,7 @@ def test_profile_of_the_fediverse_is_kept_whole(ana: Fedify, ana_key: str, relay
         assert said["display_name"] == "Ana :blob:"
         return event, said
 
-    event, said = eventually(look, timeout=20)
+    event, said = eventually(look)
     assert tags(event, "emoji") == [["blob", PIXEL_URL]]
     assert "paints birds\n\nand reads" in said["about"]
     assert "Pronouns: she" in said["about"]
@@ -63,7 +63,7 @@ def test_profile_of_the_fediverse_is_kept_whole(ana: Fedify, ana_key: str, relay
 def test_profile_of_nostr_is_kept_whole(ana: Fedify, una: NostrUser, una_ap: str) -> None:
     about = {"name": "una", "display_name": "Una :blob:", "about": "counts #birds", "bot": True, "picture": PIXEL_URL}
     una.publish(0, json.dumps(about | {"banner": PIXEL_URL}), [["emoji", "blob", PIXEL_URL]])
-    updates = eventually(lambda: ana.received("Update", object=una_ap), timeout=20)
+    updates = eventually(lambda: ana.received("Update", object=una_ap))
     for actor in (updates[-1]["object"], ana.fetch(una_ap)):
         assert (actor["type"], actor["name"]) == ("Service", "Una :blob:")
         assert "counts" in actor["summary"]
@@ -84,21 +84,21 @@ def test_pins_of_the_fediverse_are_a_list(ana: Fedify, ana_key: str, relay: Rela
 
     for note in notes:
         ana.pin(note)
-    eventually(lambda: sorted(pinned()) == sorted(events), timeout=20)
+    eventually(lambda: sorted(pinned()) == sorted(events))
     ana.unpin(notes[0])
-    eventually(lambda: pinned() == events[1:], timeout=20)
+    eventually(lambda: pinned() == events[1:])
 
 
 def test_pins_of_nostr_are_featured(ana: Fedify, una: NostrUser, una_ap: str) -> None:
     event = una.note("una's best")
     note = ana.wait_note("una's best")["id"]
     una.publish(10001, "", [["e", event["id"]]])
-    add = eventually(lambda: ana.received("Add", object=note, actor=una_ap), timeout=20)[0]
+    add = eventually(lambda: ana.received("Add", object=note, actor=una_ap))[0]
     assert ident(add["target"]) == ana.fetch(una_ap)["featured"]
     assert [ident(n) for n in eventually(lambda: ana.featured(una_ap))] == [note]
     una.publish(10001, "", [], at=event["created_at"] + 60)
-    eventually(lambda: ana.received("Remove", object=note, actor=una_ap), timeout=20)
-    eventually(lambda: ana.featured(una_ap) == [], timeout=20)
+    eventually(lambda: ana.received("Remove", object=note, actor=una_ap))
+    eventually(lambda: ana.featured(una_ap) == [])
 
 
 def test_move_out_of_the_bridge(una: NostrUser, una_ap: str, ana: Fedify, fay: Fedify, bridge: Bridge) -> None:
@@ -107,7 +107,7 @@ def test_move_out_of_the_bridge(una: NostrUser, una_ap: str, ana: Fedify, fay: F
     try:
         said = bridge.cli("move", f"nostr:{una.npub}", f"activitypub:{fay.acct}")
         assert said["to"].endswith(fay.actor)
-        move = eventually(lambda: ana.received("Move", object=una_ap), timeout=20)[0]
+        move = eventually(lambda: ana.received("Move", object=una_ap))[0]
         assert (move["actor"], ident(move["target"])) == (una_ap, fay.actor)
         assert ana.fetch(una_ap)["movedTo"] == fay.actor
     finally:
@@ -123,7 +123,7 @@ def new(world: World) -> Fedify:
 def old(world: World, bridge: Bridge) -> Fedify:
     """A bridged account that posts by itself."""
     old = following(Fedify(world, "old.test", "otto", kind="Service"), bridge.bot)
-    eventually(lambda: bridge.bot in old.followers(), timeout=20)
+    eventually(lambda: bridge.bot in old.followers())
     return old
 
 
@@ -135,11 +135,11 @@ def test_move_within_the_fediverse_keeps_the_key(
     key = relay.wait_post("otto before he moves")["pubkey"]
     assert eventually(lambda: profile_of(nostr, relay, key))[1]["bot"] is True
     alice.follow(key)
-    eventually(lambda: alice_ap in old.followers(), timeout=20)
+    eventually(lambda: alice_ap in old.followers())
     new.profile(alsoKnownAs=[old.actor])
     old.move(new.actor)
-    eventually(lambda: alice_ap in new.followers(), timeout=20)
-    eventually(lambda: bridge.bot in new.followers(), timeout=20)
+    eventually(lambda: alice_ap in new.followers())
+    eventually(lambda: bridge.bot in new.followers())
     new.post("otto has moved")
     event = relay.wait_post("otto has moved")
     assert event["pubkey"] == key
@@ -151,7 +151,7 @@ def test_move_within_the_fediverse_keeps_the_key(
     eventually(renamed, timeout=60)
     assert bridge.nip05("otto_at_new.test") == key
     alice.like(event)
-    eventually(lambda: new.received("Like", actor=alice_ap), timeout=20)
+    eventually(lambda: new.received("Like", actor=alice_ap))
 
 
 def test_vanishing_from_nostr_deletes_the_actor(
@@ -165,9 +165,9 @@ def test_vanishing_from_nostr_deletes_the_actor(
     vera.note("vera was here")
     note = ana.wait_note("vera was here")["id"]
     vera.publish(62, "goodbye", [["relay", "ALL_RELAYS"]])
-    eventually(lambda: ana.received("Delete", object=actor), timeout=20)
+    eventually(lambda: ana.received("Delete", object=actor))
     for url in (note, actor):
-        eventually(lambda u=url: world.get(u, AS2)[0] == 410, timeout=20)
+        eventually(lambda u=url: world.get(u, AS2)[0] == 410)
     assert bridge.webfinger(vera.npub)[0] in (404, 410)
 
 

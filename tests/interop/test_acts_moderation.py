@@ -47,7 +47,7 @@ def test_report_of_nostr_arrives_as_a_flag_by_the_bot(
     note = ana.post("ulf will complain about this")
     event = relay.wait_post("ulf will complain about this")
     ulf.publish(1984, "that is spam", [["e", event["id"], "spam"], ["p", ana_key, "spam"]])
-    flag = eventually(lambda: ana.received("Flag"), timeout=20)[0]
+    flag = eventually(lambda: ana.received("Flag"))[0]
     assert [ident(each) for each in flag["object"]] == [ana.actor, note]
     assert (ident(flag["actor"]), flag["content"]) == (bridge.bot, "spam: that is spam")
     assert ulf.npub not in str(flag)
@@ -63,13 +63,13 @@ def test_block_by_the_fediverse_is_a_mute_that_counts(
     note = ana.post("ana has enough of ulf")
     event = relay.wait_post("ana has enough of ulf")
     block = ana.block(ulf_ap)
-    eventually(lambda: blocked(nostr, relay, ana_key) == [ulf.public], timeout=20)
+    eventually(lambda: blocked(nostr, relay, ana_key) == [ulf.public])
     ulf.reply(event, "ulf is not heard any more")
     bob.reply(event, "bob is heard by ana")
     ana.wait_note("bob is heard by ana")
     assert not ana.notes("ulf is not heard any more")
     ana.retract(block)
-    eventually(lambda: blocked(nostr, relay, ana_key) == [], timeout=20)
+    eventually(lambda: blocked(nostr, relay, ana_key) == [])
     ulf.reply(event, "ulf is heard again")
     assert ana.wait_note("ulf is heard again")["inReplyTo"] == note
 
@@ -78,8 +78,8 @@ def test_mute_list_of_nostr_arrives_as_blocks(
     ana: Fedify, ana_key: str, ulf: NostrUser, ulf_ap: str, bob: NostrUser
 ) -> None:
     first: Any = ulf.publish(10000, "", [["p", bob.public], ["p", ana_key]])
-    block = eventually(lambda: ana.received("Block", actor=ulf_ap), timeout=20)[0]
+    block = eventually(lambda: ana.received("Block", actor=ulf_ap))[0]
     assert ident(block["object"]) == ana.actor
     ulf.publish(10000, "", [["p", bob.public]], at=first["created_at"] + 1)
-    undo = eventually(lambda: ana.received("Undo", actor=ulf_ap), timeout=20)[0]
+    undo = eventually(lambda: ana.received("Undo", actor=ulf_ap))[0]
     assert ident(undo["object"]) == block["id"]

@@ -30,7 +30,7 @@ def test_votes_of_the_fediverse_are_secret_on_nostr(
         assert len(votes) == 3, votes
         return votes
 
-    votes = eventually(look, timeout=20)
+    votes = eventually(look)
     assert sorted(tags(v, "response")[0][0] for v in votes) == ["c1", "d2", "d2"]
     assert len({v["pubkey"] for v in votes} - {ana_key}) == 3
     assert nostr.fetch(relay.url, authors=[v["pubkey"] for v in votes], kinds=[0]) == []
@@ -44,7 +44,7 @@ def test_votes_of_the_fediverse_are_secret_on_nostr(
 def asked(ana: Fedify, bob: NostrUser, relay: Relay, tools: NostrTools, bridge: Bridge) -> dict[str, Any]:
     """A poll of ana's, in which two vote whom nobody follows: bob, and another at the bridge's own relay."""
     question = ana.poll("tea or coffee?", ["Tea", "Coffee"])
-    event = eventually(lambda: relay.posts("tea or coffee?"), timeout=20)[0]
+    event = eventually(lambda: relay.posts("tea or coffee?"))[0]
     bob.publish(1018, "", [["e", event["id"]], ["response", "1"]])
     tina = NostrUser(tools, "acts-tina", f"wss://{bridge.host}/relay")
     tina.publish(1018, "", [["e", event["id"]], ["p", event["pubkey"]], ["response", "0"]])
@@ -62,7 +62,7 @@ def test_question_is_a_poll_on_nostr(asked: dict[str, Any], ana_key: str) -> Non
 
 def test_vote_of_nostr_is_counted_by_the_questions_server(asked: dict[str, Any], ana: Fedify, bob: NostrUser) -> None:
     """It arrives as servers send votes: a Note with a name, for the author alone."""
-    eventually(lambda: ana.counts(asked["question"]) == {"Tea": 1, "Coffee": 1}, timeout=20)
+    eventually(lambda: ana.counts(asked["question"]) == {"Tea": 1, "Coffee": 1})
     votes = [a["object"] for a in ana.received("Create") if a["object"].get("inReplyTo") == asked["question"]]
     assert sorted(vote["name"] for vote in votes) == ["Coffee", "Tea"]
     for vote in votes:
@@ -75,12 +75,12 @@ def test_vote_of_nostr_is_counted_by_the_questions_server(asked: dict[str, Any],
 def test_result_of_a_question_is_told_on_nostr(asked: dict[str, Any], ana: Fedify, relay: Relay, ana_key: str) -> None:
     """Once edited, a poll says so with every count; that is no new edit."""
     note = asked["question"]
-    eventually(lambda: sum(ana.counts(note).values()) == 2, timeout=20)
+    eventually(lambda: sum(ana.counts(note).values()) == 2)
     edited = now()
     ana.update(note, updated=edited, content="<p>tea or coffee or not?</p>")
     ana.update(note, updated=edited)
     ana.update(note, updated=edited, closed=now())
-    told = eventually(lambda: relay.posts("The poll has ended"), timeout=20)
+    told = eventually(lambda: relay.posts("The poll has ended"))
     assert len(told) == 1
     assert (told[0]["kind"], told[0]["pubkey"]) == (1111, ana_key)
     assert "Coffee: 1 (50 %)" in told[0]["content"]

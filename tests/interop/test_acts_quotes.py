@@ -39,7 +39,7 @@ def quoted(request: pytest.FixtureRequest, alice: NostrUser, alice_ap: str, rela
     else:
         if alice_ap not in peer.following():
             peer.follow(alice_ap)
-            eventually(lambda: alice_ap in peer.following(), timeout=20)
+            eventually(lambda: alice_ap in peer.following())
         alice.note(f"to be quoted, {peer.host}?")
         note = peer.reply(text, peer.wait_note(f"to be quoted, {peer.host}?")["id"], alice_ap)
     return peer, note, relay.wait_post(text)
@@ -56,9 +56,9 @@ def test_quote_by_nostr_asks_leave_and_shows_it(
     links = [t for t in many(quoting["tag"]) if t["type"] == "Link"]
     assert [link["href"] for link in links] == [note]
     assert "nostr:" not in quoting["content"]
-    request = eventually(lambda: peer.received("QuoteRequest", object=note, actor=alice_ap), timeout=20)[0]
+    request = eventually(lambda: peer.received("QuoteRequest", object=note, actor=alice_ap))[0]
     assert ident(request["instrument"]) == quoting["id"]
-    update = eventually(lambda: peer.received("Update", object=quoting["id"], actor=alice_ap), timeout=20)[0]
+    update = eventually(lambda: peer.received("Update", object=quoting["id"], actor=alice_ap))[0]
     proof = world.get_json(ident(update["object"]["quoteAuthorization"]) or "")
     assert (proof["type"], ident(proof["attributedTo"])) == ("QuoteAuthorization", peer.actor)
     assert (ident(proof["interactingObject"]), ident(proof["interactionTarget"])) == (quoting["id"], note)
@@ -71,7 +71,7 @@ def test_quote_without_leave_stays_without(
     note = ana.publish(content="<p>not for quoting</p>", interactionPolicy=NOBODY_MAY_QUOTE)
     quote(alice, relay.wait_post("not for quoting"), "alice quotes in vain")
     quoting = ana.wait_note("alice quotes in vain")["id"]
-    request = eventually(lambda: ana.received("QuoteRequest", object=note), timeout=20)[0]
+    request = eventually(lambda: ana.received("QuoteRequest", object=note))[0]
     eventually(lambda: [x for x in bridge.received() if '"Reject"' in x.text and request["id"] in x.text])
     alice.note("a sign of life after the refusal")
     ana.wait_note("a sign of life after the refusal")
@@ -88,7 +88,7 @@ def test_quote_of_a_nostr_post_is_granted(
     assert many(note["interactionPolicy"]["canQuote"]["automaticApproval"])
     quoting = peer.quote(f"as alice says, {peer.host}", note["id"], alice_ap)
     asked = peer.request_quote(quoting, note["id"], alice_ap)
-    answer = eventually(lambda: peer.quote_answer(asked), timeout=20)
+    answer = eventually(lambda: peer.quote_answer(asked))
     assert (answer["type"], answer["actor"]) == ("Accept", alice_ap)
     proof = peer.fetch(ident(answer["result"]) or "")
     assert (proof["type"], proof["attributedTo"]) == ("QuoteAuthorization", alice_ap)

@@ -55,7 +55,7 @@ def test_emoji_reaction_of_the_fediverse_is_kind_7(
     assert tags(got, "emoji") == wanted
     assert tags(got, "proxy") == [[sent["id"], "activitypub"]]
     peer.retract(sent)
-    eventually(lambda: nostr.fetch(relay.url, kinds=[7], _e=[event["id"]]) == [], timeout=20)
+    eventually(lambda: nostr.fetch(relay.url, kinds=[7], _e=[event["id"]]) == [])
 
 
 def test_emoji_reaction_of_nostr_arrives(
@@ -67,7 +67,7 @@ def test_emoji_reaction_of_nostr_arrives(
     alice.publish(7, "🤙", about)
     tina = NostrUser(tools, "acts-tina", f"wss://{bridge.host}/relay")
     tina.publish(7, "🫂", about)
-    eventually(lambda: [a for a in ana.received("Like", object=note) if a.get("content") == "🫂"], timeout=20)
+    eventually(lambda: [a for a in ana.received("Like", object=note) if a.get("content") == "🫂"])
     alice.publish(7, ":blob:", [*about, ["emoji", "blob", BLOB]])
 
     def look() -> dict[str, dict[str, Any]]:
@@ -75,7 +75,7 @@ def test_emoji_reaction_of_nostr_arrives(
         assert likes.keys() == {"🤙", ":blob:"}
         return likes
 
-    likes = eventually(look, timeout=20)
+    likes = eventually(look)
     assert {a["type"] for a in likes.values()} == {"Like"}
     assert likes["🤙"]["_misskey_reaction"] == "🤙"
     custom = [t for t in many(likes[":blob:"]["tag"]) if t["type"] == "Emoji"]
@@ -108,14 +108,14 @@ def test_zap_arrives_as_a_like_once_its_wallet_vouches(
         profile = json.loads(nostr.fetch(relay.url, kinds=[0], authors=[ana_key])[0]["content"])
         return profile.get("lud16") == "ana@site.test"
 
-    eventually(paid, timeout=20)
+    eventually(paid)
     about = [["e", event["id"]], ["p", ana_key]]
     asked = {"kind": 9734, "content": "great", "tags": [*about, ["amount", "21000"], ["relays", relay.url]]}
     wanted = tools.ask("publish", key=bob.key, relays=[], **asked)["event"]  # for the wallet alone
     receipt = [*about, ["P", bob.public], ["bolt11", "lnbc210n1pqqqq"], ["description", json.dumps(wanted)]]
     forger.publish(9735, "", receipt)
     wallet.publish(9735, "", receipt)
-    likes = eventually(lambda: [a for a in ana.received("Like", object=note) if _is(ana, a, bob)], timeout=20)
+    likes = eventually(lambda: [a for a in ana.received("Like", object=note) if _is(ana, a, bob)])
     assert len(likes) == 1
 
 

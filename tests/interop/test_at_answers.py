@@ -60,9 +60,9 @@ def test_follow_arrives(
     tess: Reader, fred: Fedify, pia: Pubby, nora: NostrUser, nostr: Nostr, sky_relay: Relay
 ) -> None:
     for peer in (fred, pia):
-        eventually(lambda p=peer: p.received("Follow", actor=tess.ap, object=p.actor), timeout=20)
-        eventually(lambda p=peer: tess.ap in p.followers(), timeout=20)
-    followed = eventually(lambda: nostr.fetch(sky_relay.url, kinds=[3], authors=[tess.key]), timeout=20)[-1]
+        eventually(lambda p=peer: p.received("Follow", actor=tess.ap, object=p.actor))
+        eventually(lambda p=peer: tess.ap in p.followers())
+    followed = eventually(lambda: nostr.fetch(sky_relay.url, kinds=[3], authors=[tess.key]))[-1]
     assert [nora.public] in [tag[:1] for tag in tags(followed, "p")]
 
 
@@ -85,12 +85,12 @@ def test_reply_arrives_on_nostr(nostr_talk: NostrTalk, tess: Reader, nora: Nostr
 
 def test_like_repost_and_their_ends_arrive_at_the_fediverse(talk: Talk, tess: Reader) -> None:
     like, repost = tess.user.like(talk.post), tess.user.repost(talk.post)
-    liked = eventually(lambda: talk.peer.received("Like", actor=tess.ap, object=talk.note), timeout=20)[0]
-    shared = eventually(lambda: talk.peer.received("Announce", actor=tess.ap, object=talk.note), timeout=20)[0]
+    liked = eventually(lambda: talk.peer.received("Like", actor=tess.ap, object=talk.note))[0]
+    shared = eventually(lambda: talk.peer.received("Announce", actor=tess.ap, object=talk.note))[0]
     tess.user.delete(like)
     tess.user.delete(repost)
     for said in (liked, shared):
-        eventually(lambda s=said: talk.peer.received("Undo", actor=tess.ap, object=s["id"]), timeout=20)
+        eventually(lambda s=said: talk.peer.received("Undo", actor=tess.ap, object=s["id"]))
 
 
 def test_like_repost_and_their_ends_arrive_on_nostr(
@@ -127,7 +127,7 @@ def test_edited_profile_arrives(
         assert world.get_json(tess.ap)["name"] == "Tess the Second"
         return True
 
-    assert eventually(look, timeout=20)
+    assert eventually(look)
 
 
 def test_like_and_repost_by_the_fediverse_are_shown_and_told(talk: Talk, tess: Reader, stack: Stack) -> None:
@@ -140,7 +140,7 @@ def test_like_and_repost_by_the_fediverse_are_shown_and_told(talk: Talk, tess: R
     assert talk.did in [who["did"] for who in shared]
     talk.peer.undo(like, tess.ap)
     talk.peer.undo(boost, tess.ap)
-    eventually(lambda: (stack.post(uri)["likeCount"], stack.post(uri)["repostCount"]) == (0, 0), timeout=20)
+    eventually(lambda: (stack.post(uri)["likeCount"], stack.post(uri)["repostCount"]) == (0, 0))
 
 
 def test_like_and_repost_by_nostr_are_shown_and_told(
@@ -155,7 +155,7 @@ def test_like_and_repost_by_nostr_are_shown_and_told(
     assert [who["did"] for who in shared] == [ghosts.nora]
     nora.delete(like)
     nora.delete(repost)
-    eventually(lambda: (stack.post(uri)["likeCount"], stack.post(uri)["repostCount"]) == (0, 0), timeout=20)
+    eventually(lambda: (stack.post(uri)["likeCount"], stack.post(uri)["repostCount"]) == (0, 0))
 
 
 def test_reply_by_the_fediverse_is_in_the_thread(talk: Talk, tess: Reader, stack: Stack) -> None:
@@ -181,7 +181,7 @@ def test_reply_by_nostr_is_in_the_thread(
 
 def test_follow_of_somebody_not_bridged_is_refused(talk: Talk, tess: Reader) -> None:
     talk.peer.follow(tess.ap)
-    eventually(lambda: talk.peer.received("Reject", actor=tess.ap), timeout=20)
+    eventually(lambda: talk.peer.received("Reject", actor=tess.ap))
     assert tess.ap not in talk.peer.following()
 
 
@@ -194,7 +194,7 @@ def test_deleted_reply_is_gone(
     event = sky_relay.wait_post(f"tess regrets too, {talk.peer.user}")
     tess.user.delete(said)
     tess.user.delete(to_nora)
-    eventually(lambda: talk.peer.received("Delete", object=note), timeout=20)
+    eventually(lambda: talk.peer.received("Delete", object=note))
     assert eventually(lambda: world.get(note, AS2)[0] == 410)
     one(nostr, sky_relay, kinds=[5], authors=[tess.key], _e=[event["id"]])
 
@@ -206,14 +206,14 @@ def test_end_of_a_follow_arrives(
     for record in listed["records"]:
         if record["value"]["subject"] in (ghosts.fred, ghosts.nora):
             tess.user.delete(record)
-    eventually(lambda: tess.ap not in fred.followers(), timeout=20)
+    eventually(lambda: tess.ap not in fred.followers())
 
     def look() -> bool:
         newest = nostr.fetch(sky_relay.url, kinds=[3], authors=[tess.key])[-1]
         assert [nora.public] not in [tag[:1] for tag in tags(newest, "p")]
         return True
 
-    assert eventually(look, timeout=20)
+    assert eventually(look)
 
 
 def test_block_arrives(
@@ -221,7 +221,7 @@ def test_block_arrives(
 ) -> None:
     """On Nostr as what that has: the public part of a mute list."""
     tess.user.block(ghosts.fred)
-    eventually(lambda: fred.received("Block", actor=tess.ap, object=fred.actor), timeout=20)
+    eventually(lambda: fred.received("Block", actor=tess.ap, object=fred.actor))
     tess.user.block(ghosts.nora)
     muted = one(nostr, sky_relay, kinds=[10000], authors=[tess.key])
     assert [nora.public] in [tag[:1] for tag in tags(muted, "p")]

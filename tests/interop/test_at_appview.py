@@ -135,7 +135,7 @@ def test_long_post_is_a_thread_in_order(stack: Stack, fred: Fedify, ghosts: Ghos
         assert "word099" in texts[-1]
         return texts[-1]
 
-    assert eventually(look, timeout=25)
+    assert eventually(look)
     assert len(texts) > 2
     assert all(len(text) <= 300 for text in texts)
     assert " ".join(texts) == words
@@ -170,14 +170,14 @@ def test_edit_and_delete_are_followed(stack: Stack, fred: Fedify, nora: NostrUse
     note = fred.publish(content="<p>fred mispells</p>")
     post = stack.said(ghosts.fred, "fred mispells")
     fred.update(note, sky.bot, content="<p>fred misspells</p>")
-    eventually(lambda: stack.post(post["uri"])["record"]["text"] == "fred misspells", timeout=20)
+    eventually(lambda: stack.post(post["uri"])["record"]["text"] == "fred misspells")
     event = nora.note("nora's regret")
     gone = stack.said(ghosts.nora, "nora's regret")
     nora.delete(event)
     fred.serve(note, None)
     fred.act("Delete", {"type": "Tombstone", "id": note}, sky.bot, followers=True)
     for uri in (gone["uri"], post["uri"]):
-        eventually(lambda u=uri: stack.appview("app.bsky.feed.getPosts", uris=[u])["posts"] == [], timeout=20)
+        eventually(lambda u=uri: stack.appview("app.bsky.feed.getPosts", uris=[u])["posts"] == [])
 
 
 def test_likes_and_reposts_of_each_other_are_counted(
@@ -195,7 +195,7 @@ def test_likes_and_reposts_of_each_other_are_counted(
         assert (shown["likeCount"], shown["repostCount"]) == (2, 2), shown
         return True
 
-    eventually(look, timeout=25)
+    eventually(look)
 
 
 @pytest.mark.parametrize(("feed", "has", "lacks"), [
@@ -211,7 +211,7 @@ def test_feed_of_the_bot_is_served_by_the_appview(
     uris = {who: stack.said(getattr(ghosts, who), f"{who} for {feed}")["uri"] for who in ("nora", "fred")}
     bot = stack.profile("bridge.sky.test")["did"]
     uri = f"at://{bot}/app.bsky.feed.generator/{feed}"
-    about = eventually(lambda: stack.appview("app.bsky.feed.getFeedGenerator", feed=uri), timeout=20)
+    about = eventually(lambda: stack.appview("app.bsky.feed.getFeedGenerator", feed=uri))
     assert about["isOnline"]
     assert about["isValid"]
     shown = [entry["post"]["uri"] for entry in stack.appview("app.bsky.feed.getFeed", feed=uri, limit=50)["feed"]]

@@ -49,7 +49,7 @@ def test_article_of_somebody_on_a_pds_arrives_as_one(
     article = fred.wait_note("Wasps sting.")
     assert (article["type"], article["name"]) == ("Article", "Of wasps")
     assert "https://blog.test/wasps" in json.dumps(article["url"])
-    event = eventually(lambda: sky_relay.posts("Wasps sting."), timeout=20)[0]
+    event = eventually(lambda: sky_relay.posts("Wasps sting."))[0]
     assert (event["kind"], tags(event, "title")) == (30023, [["Of wasps"]])
     anton.delete(made)
-    eventually(lambda: nostr.fetch(sky_relay.url, ids=[event["id"]]) == [], timeout=20)
+    eventually(lambda: nostr.fetch(sky_relay.url, ids=[event["id"]]) == [])

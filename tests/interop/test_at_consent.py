@@ -143,13 +143,13 @@ def test_profile_and_post_are_edited_everywhere(
     remo.put(
         "app.bsky.feed.post", said["uri"].rpartition("/")[2], text="remo misspells", createdAt=old_date(remo, said)
     )
-    updates = eventually(lambda: fred.received("Update", object=note), timeout=20)
+    updates = eventually(lambda: fred.received("Update", object=note))
     assert "remo misspells" in updates[-1]["object"]["content"]
     sky_relay.wait_post("remo misspells")
-    eventually(lambda: nostr.fetch(sky_relay.url, ids=[old["id"]]) == [], timeout=20)
+    eventually(lambda: nostr.fetch(sky_relay.url, ids=[old["id"]]) == [])
     blob = remo.upload(picture(), "image/jpeg")
     remo.profile(displayName="Remo the Second", description="still here", avatar=blob)
-    updates = eventually(lambda: fred.received("Update", object=remo_ap), timeout=20)
+    updates = eventually(lambda: fred.received("Update", object=remo_ap))
     assert updates[-1]["object"]["name"] == "Remo the Second"
     assert many(updates[-1]["object"]["icon"])
 
@@ -159,7 +159,7 @@ def test_profile_and_post_are_edited_everywhere(
         assert '"picture"' in event["content"]
         return True
 
-    assert eventually(look, timeout=20)
+    assert eventually(look)
 
 
 def old_date(user: AtUser, said: dict[str, Any]) -> str:
@@ -189,14 +189,14 @@ def test_block_of_the_bot_deletes_what_was_made(
     assert event["id"] in made
     remo.block(bot)
     for peer in (fred, pia):
-        eventually(lambda p=peer: p.received("Delete", object=remo_ap), timeout=20)
-    eventually(lambda: world.get(note, AS2)[0] == 410, timeout=20)
-    eventually(lambda: nostr.fetch(sky_relay.url, ids=list(made)) == [], timeout=20)
+        eventually(lambda p=peer: p.received("Delete", object=remo_ap))
+    eventually(lambda: world.get(note, AS2)[0] == 410)
+    eventually(lambda: nostr.fetch(sky_relay.url, ids=list(made)) == [])
     remo.post("remo after the end")
     # what somebody else says afterwards shows that the stream went on past that
     tess = AtUser(stack, "ulla")
     fred.post("fred goes on")
-    [post] = eventually(lambda: stack.posts(stack.find("fred-at-fred-test.sky.test"), "fred goes on"), timeout=20)
+    [post] = eventually(lambda: stack.posts(stack.find("fred-at-fred-test.sky.test"), "fred goes on"))
     tess.reply("ulla goes on", post)
     fred.wait_note("ulla goes on")
     assert not fred.notes("remo after the end")
@@ -223,10 +223,10 @@ def test_somebody_of_nostr_leaves_and_comes_back_as_the_same(
         assert stack.appview("app.bsky.feed.getPosts", uris=[post["uri"]])["posts"] == []
         return True
 
-    eventually(gone, timeout=25)
+    eventually(gone)
     nils.publish(0, '{"name": "nils", "about": "here again"}', at=now - 18)
     nils.follow(sky.key_of("bridge"))
-    eventually(lambda: stack.find(handle) == did, timeout=25)
+    eventually(lambda: stack.find(handle) == did)
     shown = stack.profile(did, lambda p: p["handle"] == handle)
     assert shown["description"].startswith("here again")
     stella.user.delete(follow)
@@ -257,10 +257,10 @@ def test_who_is_removed_for_good_has_ended_everywhere(
         assert stack.refused("app.bsky.actor.getProfile", actor=did).startswith("400")
         return True
 
-    eventually(ended, timeout=25)
+    eventually(ended)
     log = world.get_json(f"{stack.plc}/{did}/log/audit", "application/json")
     assert [entry["operation"]["type"] for entry in log] == ["plc_operation", "plc_tombstone"]
-    [farewell] = eventually(lambda: nostr.fetch(sky_relay.url, kinds=[62], authors=[key]), timeout=20)
+    [farewell] = eventually(lambda: nostr.fetch(sky_relay.url, kinds=[62], authors=[key]))
     assert tags(farewell, "relay") == [["ALL_RELAYS"]]
     assert nostr.fetch(sky_relay.url, ids=[said["id"]]) == []
     ruth.delete(asked)

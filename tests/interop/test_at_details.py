@@ -117,7 +117,7 @@ def test_who_may_answer_and_quote_is_kept(stack: Stack, fred: Fedify, ghosts: Gh
         assert viewer.get("embeddingDisabled"), viewer
         return True
 
-    assert eventually(look, timeout=20)
+    assert eventually(look)
 
 
 def join(user: Reader, stack: Stack, *peers: Peer) -> dict[str, Any]:
@@ -130,7 +130,7 @@ def join(user: Reader, stack: Stack, *peers: Peer) -> dict[str, Any]:
                 peer.follow(user.ap)
         return all(user.ap in peer.following() for peer in peers)
 
-    assert eventually(joined, timeout=30, every=1)
+    assert eventually(joined, every=1)
     return made
 
 
@@ -169,7 +169,7 @@ def test_who_may_answer_and_quote_is_kept_of_theirs(walt: Reader, fred: Fedify) 
         assert PUBLIC not in many(told["interactionPolicy"]["canQuote"]["automaticApproval"]), told
         return True
 
-    assert eventually(look, timeout=20)
+    assert eventually(look)
 
 
 def test_many_posts_of_one_commit_arrive(walt: Reader, fred: Fedify, pia: Pubby, sky_relay: Relay) -> None:
@@ -199,8 +199,8 @@ def test_account_that_pauses_is_gone_and_comes_back_when_it_asks(
     fred.wait_note("xena before the pause")
     event = sky_relay.wait_post("xena before the pause")
     xena.user.tell("com.atproto.server.deactivateAccount", {})
-    eventually(lambda: fred.received("Delete", object=xena.ap), timeout=20)
-    eventually(lambda: nostr.fetch(sky_relay.url, ids=[event["id"]]) == [], timeout=20)
+    eventually(lambda: fred.received("Delete", object=xena.ap))
+    eventually(lambda: nostr.fetch(sky_relay.url, ids=[event["id"]]) == [])
     xena.user.tell("com.atproto.server.activateAccount")
     xena.user.delete(bot)
     control(fred.port, "forget", {"actor": xena.ap})  # as a server does with an actor that is gone
@@ -219,6 +219,6 @@ def test_account_deleted_on_its_pds_is_gone_everywhere(
     fred.wait_note("walt's last words")
     stack.administer("com.atproto.admin.deleteAccount", {"did": walt.user.did})
     for peer in (fred, pia):
-        eventually(lambda p=peer: p.received("Delete", object=walt.ap), timeout=20)
-    eventually(lambda: nostr.fetch(sky_relay.url, ids=[event["id"]]) == [], timeout=20)
+        eventually(lambda p=peer: p.received("Delete", object=walt.ap))
+    eventually(lambda: nostr.fetch(sky_relay.url, ids=[event["id"]]) == [])
     assert stack.refusals() == []

@@ -63,7 +63,7 @@ def test_identities_of_both_are_in_our_directory(isle: Isle, world: World) -> No
     ivo.follow(inga)
     isle.stack.profile(inga, lambda p: p["followersCount"] == 1)
     ghost = isle.bridge.key_of(ivo.handle)
-    eventually(lambda: isle.relay_has(kinds=[3], authors=[ghost]), timeout=20)
+    eventually(lambda: isle.relay_has(kinds=[3], authors=[ghost]))
     isle.inga.note("inga from her isle")
     post = isle.stack.said(inga, "inga from her isle")
     ivo.reply("ivo from his", post)
@@ -71,8 +71,8 @@ def test_identities_of_both_are_in_our_directory(isle: Isle, world: World) -> No
     assert [isle.inga.public] in [tag[:1] for tag in tags(event, "p")]
     change = {"handle": "ivor.pds.isle.test"}
     ivo.tell("com.atproto.identity.updateHandle", change)
-    eventually(lambda: len(log_of(world, ivo.did)) == 2, timeout=20)
+    eventually(lambda: len(log_of(world, ivo.did)) == 2)
     isle.stack.profile(ivo.did, lambda p: p["handle"] == "ivor.pds.isle.test")
     # our side has heard of it as well: he is found under the new name
     name = "ivor.pds.isle.test"
-    eventually(lambda: isle.bridge.nip05(name) == event["pubkey"], timeout=20)
+    eventually(lambda: isle.bridge.nip05(name) == event["pubkey"])

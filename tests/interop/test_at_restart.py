@@ -25,8 +25,8 @@ def test_what_is_said_while_the_bridge_is_dead_crosses_once(
     sky.start()
     listening(sky)
     fred.post("fred after the death")
-    fred.wait_note("vera to a dead fred", timeout=40)
-    sky_relay.wait_post("vera to a dead nora", timeout=40)
+    fred.wait_note("vera to a dead fred")
+    sky_relay.wait_post("vera to a dead nora")
     for did, text in ((ghosts.nora, "nora while it is dead"), (ghosts.fred, "fred after the death")):
         eventually(lambda d=did, t=text: stack.posts(d, t), timeout=60)
         assert len(stack.posts(did, text)) == 1

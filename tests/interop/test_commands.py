@@ -23,7 +23,7 @@ def ask(peer: Peer, bridge: Bridge, word: str, answer: str) -> str:
     """Writes to the bot; the content of the new letter that has these words."""
     before = len(peer.dms(answer))
     peer.dm(f'<a href="{bridge.bot}">@bridge</a> {word}', bridge.bot)
-    letter = eventually(lambda: peer.dms(answer)[before:], timeout=20)[0]
+    letter = eventually(lambda: peer.dms(answer)[before:])[0]
     assert letter["attributedTo"] == bridge.bot
     assert not is_public(letter)
     return letter["content"]
@@ -33,7 +33,7 @@ def test_life_by_letters_on_the_fediverse(dan: Fedify, bridge: Bridge, relay: Re
     assert "start" in ask(dan, bridge, "help", "a bridge between networks")
     ask(dan, bridge, "status", "You are not bridged")
     ask(dan, bridge, "Start!", "You are bridged from now on")
-    eventually(lambda: bridge.bot in dan.followers(), timeout=20)  # from then on his posts are heard
+    eventually(lambda: bridge.bot in dan.followers())  # from then on his posts are heard
     dan.post("dan is here")
     event = relay.wait_post("dan is here")
     assert event["pubkey"] == bridge.key_of("dan_at_letters.test")
@@ -79,7 +79,7 @@ def write(user: NostrUser, bot_key: str, word: str, answer: str) -> str:
     before = len([x for x in tools.dms(user.key, user.relay) if answer in x["content"]])
     assert tools.dm(user.key, bot_key, word, user.relay)["ok"]
     found = eventually(
-        lambda: [x for x in tools.dms(user.key, user.relay) if answer in x["content"]][before:], timeout=20, every=0.3
+        lambda: [x for x in tools.dms(user.key, user.relay) if answer in x["content"]][before:], every=0.3
     )
     assert (found[0]["from"], found[0]["kind"]) == (bot_key, 14)
     return found[0]["content"]
@@ -96,8 +96,8 @@ def test_life_by_letters_on_nostr(
     note = ana.wait_note(f"{tilly.key} is here")["id"]
     assert tilly.npub in write(tilly, bot_key, "status", "You are bridged")
     write(tilly, bot_key, "stop", "You are bridged no longer")
-    eventually(lambda: ana.received("Delete", object=actor), timeout=20)
-    eventually(lambda: world.get(note, AS2)[0] == 410, timeout=20)
+    eventually(lambda: ana.received("Delete", object=actor))
+    eventually(lambda: world.get(note, AS2)[0] == 410)
     # in other words: within one second, the same words would be the same message (NIP-17)
     write(tilly, bot_key, "status now", "because you ended it")
     write(tilly, bot_key, "start", "You are bridged from now on")
@@ -108,7 +108,7 @@ def test_who_is_bridged_unasked_is_told_once(
     fedify: Fedify, open_bridge: Bridge, open_relay: Relay, nostr: Nostr
 ) -> None:
     key = open_bridge.key_of("fay_at_fedify.test")
-    letter = eventually(lambda: fedify.dms("Somebody on another network looked you up"), timeout=20)[0]
+    letter = eventually(lambda: fedify.dms("Somebody on another network looked you up"))[0]
     assert letter["attributedTo"] == open_bridge.bot
     assert not is_public(letter)
     assert open_bridge.key_of("fay_at_fedify.test") == key

@@ -97,7 +97,7 @@ def run(request: pytest.FixtureRequest, world: World, nostr: Nostr) -> Iterator[
     for peer in (fay, pat):
         following(peer, alice_ap)
     following(fay, bridge.bot)
-    eventually(lambda: bridge.bot in fay.followers(), timeout=20)
+    eventually(lambda: bridge.bot in fay.followers())
     fay.post("before the storm")
     ghost = relay.wait_post("before the storm")["pubkey"]
     run = Run(relay, fay, pat, alice_ap, ghost)

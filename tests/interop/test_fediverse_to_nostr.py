@@ -71,7 +71,7 @@ def test_edit_replaces_the_event(talk: Talk, alice_ap: str, relay: Relay, nostr:
     new = relay.wait_post(f"a typo from {host}")
     assert new["pubkey"] == old["pubkey"]
     assert new["id"] != old["id"]
-    assert eventually(lambda: nostr.fetch(relay.url, ids=[old["id"]]) == [], timeout=20)
+    assert eventually(lambda: nostr.fetch(relay.url, ids=[old["id"]]) == [])
     assert [e["id"] for e in relay.posts(f"a typo from {host}")] == [new["id"]]
 
 

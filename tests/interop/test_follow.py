@@ -17,7 +17,7 @@ def test_lookup_by_npub_shows_the_nostr_profile(peer: Peer, alice: NostrUser, al
         assert actor["name"] == "Alice of Nostr"
         return actor
 
-    actor = eventually(look, timeout=20)
+    actor = eventually(look)
     assert actor["id"] == alice_ap
     assert "writes tests" in actor["summary"]
     assert "<by" not in actor["summary"]
@@ -114,7 +114,7 @@ def test_recent_posts_are_in_the_outbox(follower: Peer, alice: NostrUser, alice_
         assert all(f"an older post {n}" in text for n in range(3)), text
         return text
 
-    assert eventually(items, timeout=20)
+    assert eventually(items)
 
 
 def test_profile_change_arrives_as_update(follower: Peer, nostr, relay, bridge: Bridge) -> None:
@@ -124,7 +124,7 @@ def test_profile_change_arrives_as_update(follower: Peer, nostr, relay, bridge: 
     actor = bridge.actor_of(carol.npub)
     following(follower, actor)
     carol.profile(name="Carol the Second")
-    updates = eventually(lambda: follower.received("Update", object=actor), timeout=20)
+    updates = eventually(lambda: follower.received("Update", object=actor))
     assert updates[-1]["object"]["name"] == "Carol the Second"
 
 

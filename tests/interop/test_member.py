@@ -67,11 +67,11 @@ def test_nostr_user_finds_and_follows_the_member(
     ghost = bridge.key_of(NAME)
     others = [bob.public, *(alice.nostr.ask("id", key=f"seed:{n}")["public"] for n in range(3))]
     first = alice.follow(*others, ghost)
-    follow = eventually(lambda: member.received("Follow", actor=alice_ap), timeout=20)
+    follow = eventually(lambda: member.received("Follow", actor=alice_ap))
     assert ident(follow[0]["object"]) == member.actor
     eventually(lambda: alice_ap in member.followers())
     alice.publish(3, "", [["p", p] for p in others], at=first["created_at"] + 1)
-    undo = eventually(lambda: member.received("Undo", actor=alice_ap), timeout=20)
+    undo = eventually(lambda: member.received("Undo", actor=alice_ap))
     assert ident(undo[0]["object"]) == follow[0]["id"]
     eventually(lambda: alice_ap not in member.followers())
     assert len(member.received("Follow", actor=alice_ap)) == 1
@@ -80,7 +80,7 @@ def test_nostr_user_finds_and_follows_the_member(
 def test_like_of_a_members_post_arrives(member: Fedify, alice: NostrUser, alice_ap: str, relay: Relay) -> None:
     note = member.post("likeable")
     alice.like(relay.wait_post("likeable"))
-    eventually(lambda: member.received("Like", actor=alice_ap, object=note), timeout=20)
+    eventually(lambda: member.received("Like", actor=alice_ap, object=note))
 
 
 def _gone(nostr: Nostr, relay: Relay, ids: set[str], ghost: str) -> None:
@@ -89,7 +89,7 @@ def _gone(nostr: Nostr, relay: Relay, ids: set[str], ghost: str) -> None:
         assert ids <= deleted, ids - deleted
         assert nostr.fetch(relay.url, ids=list(ids)) == []
 
-    eventually(lambda: look() is None, timeout=30)
+    eventually(lambda: look() is None)
 
 
 @pytest.mark.parametrize("end", ["unfollow", "block"])

@@ -22,21 +22,21 @@ def test_reply_arrives_in_reply_to_the_answer(talk: Talk, alice: NostrUser, alic
 
 def test_like_and_its_deletion_arrive_as_like_and_undo(talk: Talk, alice: NostrUser, alice_ap: str) -> None:
     like = alice.like(talk.event)
-    got = eventually(lambda: talk.peer.received("Like", object=talk.answer, actor=alice_ap), timeout=20)[0]
+    got = eventually(lambda: talk.peer.received("Like", object=talk.answer, actor=alice_ap))[0]
     if isinstance(talk.peer, Pubby):
         assert len(talk.peer.seen("like", talk.answer)) == 1
     alice.delete(like)
-    undo = eventually(lambda: talk.peer.received("Undo", actor=alice_ap, object=got["id"]), timeout=20)[0]
+    undo = eventually(lambda: talk.peer.received("Undo", actor=alice_ap, object=got["id"]))[0]
     assert undo["object"]["type"] == "Like"
     # Liked again: another like, with another id.
     alice.publish(7, "+", like["tags"], at=like["created_at"] + 1)
-    again = eventually(lambda: talk.peer.received("Like", object=talk.answer, actor=alice_ap)[1:], timeout=20)
+    again = eventually(lambda: talk.peer.received("Like", object=talk.answer, actor=alice_ap)[1:])
     assert again[0]["id"] != got["id"]
 
 
 def test_repost_arrives_as_announce(talk: Talk, alice: NostrUser, alice_ap: str) -> None:
     alice.repost(talk.event)
-    got = eventually(lambda: talk.peer.received("Announce", object=talk.answer, actor=alice_ap), timeout=20)
+    got = eventually(lambda: talk.peer.received("Announce", object=talk.answer, actor=alice_ap))
     assert is_public(got[0])
     assert got[0]["published"]
     if isinstance(talk.peer, Pubby):
@@ -48,7 +48,7 @@ def test_delete_arrives_and_the_note_is_gone(talk: Talk, alice: NostrUser, world
     event = alice.note(text)
     note = talk.peer.wait_note(text)["id"]
     alice.delete(event)
-    eventually(lambda: talk.peer.received("Delete", object=note), timeout=20)
+    eventually(lambda: talk.peer.received("Delete", object=note))
     assert eventually(lambda: world.get(note, "application/activity+json")[0] in (404, 410))
 
 

@@ -38,7 +38,7 @@ def answer(tess: NostrUser, tess_ap: str, fedify: Fedify, relay: Relay) -> tuple
 
 def test_what_a_bridged_account_writes_here_crosses(url: str, tess: NostrUser, tess_ap: str, fedify: Fedify) -> None:
     # she is followed since a moment: the relay may not have heard of that yet
-    event = eventually(lambda: tess.publish(1, "tess at the bridge's relay", relay=url), timeout=10)
+    event = eventually(lambda: tess.publish(1, "tess at the bridge's relay", relay=url))
     assert ident(fedify.wait_note("tess at the bridge's relay")["attributedTo"]) == tess_ap
     assert event in tess.nostr.fetch(url, authors=[tess.public], kinds=[1])
 
@@ -52,7 +52,7 @@ def test_answer_to_a_ghost_crosses_from_anybody(
     note = fedify.wait_note("theo answers fay")
     assert (note["inReplyTo"], note["attributedTo"]) == (answer[0], bridge.actor_of(theo.npub))
     theo.publish(7, "+", [["e", answer[1]["id"]], ["p", answer[1]["pubkey"]]], relay=url)
-    eventually(lambda: fedify.received("Like", object=answer[0], actor=note["attributedTo"]), timeout=20)
+    eventually(lambda: fedify.received("Like", object=answer[0], actor=note["attributedTo"]))
 
 
 def test_subscription_hears_ghosts(
@@ -62,7 +62,7 @@ def test_subscription_hears_ghosts(
     eventually(lambda: watch.seen()["eose"])
     assert watch.events("fay answers tess") == [answer[1]]
     fedify.reply("fay again", fedify.wait_note("tess asks")["id"], tess_ap)
-    event = eventually(lambda: watch.events("fay again"), timeout=20)[0]
+    event = eventually(lambda: watch.events("fay again"))[0]
     assert event["pubkey"] == answer[1]["pubkey"]
     assert watch.seen()["closed"] == []
     watch.close()

@@ -44,7 +44,7 @@ def readers(world: World, pubby: Pubby, three: Bridge, actor: str) -> tuple[Peer
     """Two who follow nora; the first is a member of the bridge."""
     remy = Fedify(world, "remy.test", "remy")
     following(remy, three.bot)
-    eventually(lambda: three.bot in remy.followers(), timeout=20)
+    eventually(lambda: three.bot in remy.followers())
     return following(remy, actor), following(pubby, actor)
 
 
@@ -61,7 +61,7 @@ def at_each(nostr: Nostr, relays: Three, **flt: Any) -> list[dict[str, Any]]:
         assert all(len(events) == 1 for events in found.values()), found
         return [events[0] for events in found.values()]
 
-    return eventually(look, timeout=20, every=0.3)
+    return eventually(look, every=0.3)
 
 
 def mark(nora: NostrUser, relay: Relay, readers: tuple[Peer, ...], text: str) -> None:
@@ -97,7 +97,7 @@ def test_trace_tells_what_each_relay_said(remy: Peer, three: Bridge, relays: Thr
         assert set(states.values()) == {"sent"}, states
         return True
 
-    eventually(look, timeout=20, every=1)
+    eventually(look, every=1)
 
 
 def test_bridge_authenticates_before_anything_else_counts(remy: Peer, relays: Three) -> None:
@@ -105,7 +105,7 @@ def test_bridge_authenticates_before_anything_else_counts(remy: Peer, relays: Th
     relay = relays["auth"]
     assert isinstance(relay, AuthFirst)
     remy.post("remy behind the gate")
-    event = eventually(lambda: relay.posts("remy behind the gate"), timeout=20)[0]
+    event = eventually(lambda: relay.posts("remy behind the gate"))[0]
     used = {client for client, frame in relay.frames() if frame[0] == "EVENT" and frame[1]["id"] == event["id"]}
     assert len(used) == 1
     asked = [frame for client, frame in relay.frames("in") if client in used]
@@ -189,7 +189,7 @@ def test_likes_cross_both_ways(remy: Peer, relays: Three, nostr: Nostr, nora: No
     event = relays["strict"].wait_post("remy likes likes")
     for relay in (relays["sloppy"], relays["auth"]):
         nora.publish(7, "+", [["e", event["id"]], ["p", event["pubkey"]]], relay=relay.url)
-    like = eventually(lambda: remy.received("Like", object=note, actor=actor), timeout=20)
+    like = eventually(lambda: remy.received("Like", object=note, actor=actor))
     post = nora.publish(1, "nora likes likes", relay=relays["auth"].url)
     theirs = remy.wait_note("nora likes likes")["id"]
     remy.like(theirs, actor)
@@ -205,14 +205,14 @@ def test_deletes_cross_both_ways(
     notes = [reader.wait_note("nora regrets")["id"] for reader in readers]
     nora.publish(5, "", [["e", post["id"]], ["k", "1"]], relay=relays["sloppy"].url)
     for reader, note in zip(readers, notes, strict=True):
-        eventually(lambda reader=reader, note=note: reader.received("Delete", object=note), timeout=20)
+        eventually(lambda reader=reader, note=note: reader.received("Delete", object=note))
     note = remy.post("remy regrets")
     event = relays["strict"].wait_post("remy regrets")
     ids = [event["id"]]
     at_each(nostr, relays, ids=ids)
     remy.delete(note, three.bot)
     for relay in relays.values():
-        eventually(lambda relay=relay: nostr.fetch(relay.url, ids=ids) == [], timeout=20)
+        eventually(lambda relay=relay: nostr.fetch(relay.url, ids=ids) == [])
     # That one obeys and forgets the deletion; the others tell it on.
     for relay in (relays["strict"], relays["sloppy"]):
         assert len(nostr.fetch(relay.url, kinds=[5], _e=ids)) == 1
@@ -230,11 +230,11 @@ def test_relay_that_was_down_is_told_later(remy: Peer, relays: Three, nostr: Nos
     event = relays["strict"].wait_post("remy to those who are up")
     eventually(lambda: nostr.fetch(relays["sloppy"].url, ids=[event["id"]]) == [event])
     relay.start()
-    eventually(lambda: relay.posts("remy to those who are up") == [event], timeout=40)
+    eventually(lambda: relay.posts("remy to those who are up") == [event])
     at = int(time.time())
     # her client takes its time to connect again; the event is the same each time
     eventually(lambda: nora.publish(1, "nora is heard again", relay=relay.url, at=at), timeout=60)
-    remy.wait_note("nora is heard again", timeout=40)
+    remy.wait_note("nora is heard again")
 
 
 def test_poll_and_vote_cross_by_every_relay(
@@ -245,6 +245,6 @@ def test_poll_and_vote_cross_by_every_relay(
     events = at_each(nostr, relays, kinds=[1068], authors=[three.key_of("remy_at_remy.test")])
     vote = [["e", events[0]["id"]], ["p", events[0]["pubkey"]], ["response", "1"]]
     nora.publish(1018, "", vote, relay=relays["auth"].url)
-    eventually(lambda: remy.counts(question) == {"strict": 0, "sloppy": 1}, timeout=20)
+    eventually(lambda: remy.counts(question) == {"strict": 0, "sloppy": 1})
     nora.publish(7, "🤙", vote[:2], relay=relays["sloppy"].url)
-    eventually(lambda: remy.received("Like", object=question, actor=actor), timeout=20)
+    eventually(lambda: remy.received("Like", object=question, actor=actor))

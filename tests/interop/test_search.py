@@ -14,7 +14,7 @@ def test_note_is_found_by_its_id_under_our_domain(fedify: Fedify, bob: NostrUser
     name = ids.names(Ref("nostr", event["id"]))
     assert name.startswith("note1")
     for path in (name, f"nostr:{name}", f"r/https%3A%2F%2Fbridge.test%2F{name}"):
-        found = eventually(lambda p=path: fedify.lookup(f"https://bridge.test/{p}"), timeout=30)
+        found = eventually(lambda p=path: fedify.lookup(f"https://bridge.test/{p}"))
         assert (found["type"], found["id"]) == ("Note", f"https://bridge.test/objects/nostr/{event['id']}")
         assert "only for those who search" in found["content"]
     note = fedify.fetch(f"https://bridge.test/{name}")

@@ -14,7 +14,7 @@ def test_trace_shows_copies_and_deliveries(talk: Talk, bridge: Bridge) -> None:
         assert talk.peer.host in told
         return told
 
-    eventually(look, timeout=10, every=1)
+    eventually(look, every=1)
 
 
 def test_trace_of_an_answer_names_its_event(talk: Talk, bridge: Bridge) -> None:

@@ -37,7 +37,7 @@ ENVIRON = {k: v for k, v in os.environ.items() if not k.startswith("BRIDGED_")}
 T = TypeVar("T")
 
 
-def eventually(look: Callable[[], T], timeout: float = 40, every: float = 0.1) -> T:
+def eventually(look: Callable[[], T], timeout: float = 90, every: float = 0.1) -> T:
     """The first true value of look(), asked again until the timeout; a failed assertion means not yet."""
     end = time.monotonic() + timeout
     while True:
@@ -70,9 +70,12 @@ def _free_address() -> str:
     raise RuntimeError("no address with port 443 free in 127.0.20.0/24")
 
 
+# Looked up here: between fork and exec only what takes no lock may be done, since other threads may hold one.
+_PRCTL, _PR_SET_PDEATHSIG = ctypes.CDLL(None).prctl, 1
+
+
 def die_with_parent() -> None:
-    pr_set_pdeathsig = 1
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+    _PRCTL(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Process:
@@ -81,7 +84,7 @@ class Process:
     def __init__(self, name: str, popen: subprocess.Popen[bytes], log: Path):
         self.name, self.popen, self.log = name, popen, log
 
-    def stop(self, timeout: float = 12) -> int:
+    def stop(self, timeout: float = 60) -> int:
         """SIGTERM, then SIGKILL after the timeout; the exit code."""
         if self.popen.poll() is None:
             self.popen.terminate()
@@ -89,7 +92,7 @@ class Process:
                 return self.popen.wait(timeout)
             except subprocess.TimeoutExpired:
                 self.popen.kill()
-        return self.popen.wait(5)
+        return self.popen.wait(60)
 
     def tail(self, lines: int = 60) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
@@ -233,8 +236,8 @@ class World:
         self, method: str, url: str, headers: dict[str, str], body: bytes | None = None
     ) -> tuple[int, Mapping[str, str], bytes]:
         host, _, path = url.removeprefix("https://").partition("/")
-        connection = http.client.HTTPSConnection(host, timeout=10, context=self._trust)
-        raw = socket.create_connection((self.address, 443), timeout=10)
+        connection = http.client.HTTPSConnection(host, timeout=60, context=self._trust)
+        raw = socket.create_connection((self.address, 443), timeout=60)
         connection.sock = self._trust.wrap_socket(raw, server_hostname=host)
         try:
             connection.request(method, f"/{path}", body, headers)
@@ -281,11 +284,11 @@ class World:
             process.stop()
         assert self._holder.stdin is not None
         self._holder.stdin.close()
-        self._holder.wait(10)
+        self._holder.wait(60)
         self.site.server.shutdown()
 
 
-def control(port: int, name: str, body: Any = None, timeout: float = 30) -> Any:
+def control(port: int, name: str, body: Any = None, timeout: float = 90) -> Any:
     """A peer's control interface: POST of JSON, GET without a body."""
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(f"http://127.0.0.1:{port}/_ctl/{name}", data, {"Content-Type": "application/json"})
@@ -310,6 +313,7 @@ def unready() -> str | None:
 
 
 def lines_of(path: Path) -> Iterator[Any]:
-    for line in path.read_text().splitlines():
-        if line.startswith("{"):
+    """The last one may be in the writing."""
+    for line in path.read_bytes().split(b"\n")[:-1]:
+        if line.startswith(b"{"):
             yield json.loads(line)
