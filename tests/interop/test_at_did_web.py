@@ -48,8 +48,8 @@ def test_ghosts_are_found_at_their_names(web: Web, world: World) -> None:
         wolf.follow(did)
         web.stack.profile(did, lambda p: p["followersCount"] == 1)
     actor, key = web.bridge.actor_of(wolf.handle), web.bridge.key_of(wolf.handle)
-    eventually(lambda: web.wanda.nostr.fetch(web.relay.url, kinds=[3], authors=[key]), timeout=20)
-    eventually(lambda: actor in web.wim.followers(), timeout=20)
+    eventually(lambda: web.wanda.nostr.fetch(web.relay.url, kinds=[3], authors=[key]))
+    eventually(lambda: actor in web.wim.followers())
     web.wanda.note("wanda at her name")
     web.wim.post("wim at his name")
     for did, text in zip(dids, ("wanda at her name", "wim at his name"), strict=True):

@@ -20,7 +20,7 @@ def test_result_of_a_poll_arrives_as_a_closed_question(name: str, cast: Cast, re
         assert update.get("closed")
         return update
 
-    question = eventually(closed, timeout=90)
+    question = eventually(closed, timeout=180)
     assert {o["name"]: o["replies"]["totalItems"] for o in many(question["oneOf"])} == {"Cats": 1, "Dogs": 2}
     assert question["votersCount"] == 3
     assert reader.counts(note) == {"Cats": 1, "Dogs": 2}
