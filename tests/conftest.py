@@ -13,8 +13,6 @@ from typing import Any
 import hypothesis
 import pytest
 import structlog
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from bridged.testing import FakeNetwork, Harness
 from tests import databases
@@ -91,30 +89,33 @@ def scratch_beside() -> Iterator[str]:
 def _scratch() -> Iterator[str]:
     name = f"bridged_test_{uuid.uuid4().hex[:12]}"
     try:
-        # what a test writes need not survive a power cut
-        _beside(f"CREATE DATABASE {name}", f"ALTER DATABASE {name} SET synchronous_commit = off")
+        _beside(lambda admin: _make(admin, name))
     except OSError as error:
         if os.environ.get("CI"):
             pytest.fail(f"PostgreSQL is missing: {error}; set BRIDGED_TEST_POSTGRES")
         pytest.skip(f"no PostgreSQL to test on: {error}")
     yield POSTGRES.rsplit("/", 1)[0] + f"/{name}"
-    _beside(f"DROP DATABASE {name} WITH (FORCE)")
+    _beside(lambda admin: databases.dropped(admin, name))
 
 
-def _beside(*statements: str) -> None:
+def _beside(do: Callable[[Any], Awaitable[None]]) -> None:
     """In a thread with a loop of its own, since a test's loop may be running here."""
+
+    async def run() -> None:
+        admin = await databases.connected(POSTGRES)
+        try:
+            await do(admin)
+        finally:
+            await admin.close()
+
     with ThreadPoolExecutor(1) as thread:
-        thread.submit(lambda: asyncio.run(_run(POSTGRES, *statements))).result()
+        thread.submit(lambda: asyncio.run(run())).result()
 
 
-async def _run(url: str, *statements: str) -> None:
-    engine = create_async_engine(url, isolation_level="AUTOCOMMIT")
-    try:
-        async with engine.connect() as connection:
-            for statement in statements:
-                await connection.execute(text(statement))
-    finally:
-        await engine.dispose()
+async def _make(admin: Any, name: str) -> None:
+    await admin.execute(f"CREATE DATABASE {name}")
+    # what a test writes need not survive a power cut
+    await admin.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")
 
 
 Bridge = Callable[..., Awaitable[Harness]]

@@ -4,10 +4,12 @@ A process makes each kind once and lends it out again and again. On SQLite that 
 database whose rows are deleted first; where a test has changed the tables themselves, they are made anew.
 """
 
+import asyncio
 import contextlib
 import os
 import shutil
 import tempfile
+import time
 import uuid
 from collections import defaultdict
 from collections.abc import AsyncGenerator
@@ -106,10 +108,9 @@ async def drop() -> None:
     for file in _files.values():
         shutil.rmtree(file.parent)
     if _made:
-        admin = await _connected("postgres")
-        for name in _made:
-            await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-        await admin.close()
+        async with admin() as connection:
+            for name in _made:
+                await dropped(connection, name)
 
 
 async def _migrate(url: str, migrations: Migrations) -> None:
@@ -123,22 +124,52 @@ async def _migrate(url: str, migrations: Migrations) -> None:
 
 
 async def _connected(name: str) -> Any:
-    return await asyncpg.connect(f"postgresql://{POSTGRES}/{name}", timeout=60)
+    return await connected(f"postgresql://{POSTGRES}/{name}")
+
+
+async def connected(url: str) -> Any:
+    """A connection to PostgreSQL, which has no more than so many: daemons of other tests may have them just now."""
+    end = time.monotonic() + 90
+    while True:
+        try:
+            return await asyncpg.connect(url.replace("+asyncpg", ""), timeout=60)
+        except asyncpg.TooManyConnectionsError:
+            if time.monotonic() > end:
+                raise
+            await asyncio.sleep(0.2)
+
+
+@contextlib.asynccontextmanager
+async def admin() -> AsyncGenerator[Any]:
+    """A connection from which databases are made and dropped."""
+    connection = await _connected("postgres")
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def dropped(admin: Any, name: str) -> None:
+    """The database is no more. Whoever is thrown out of it may take longer to leave than PostgreSQL waits for."""
+    for left in reversed(range(6)):
+        try:
+            await admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+            return
+        except asyncpg.ObjectInUseError:
+            if not left:
+                raise
 
 
 async def _new() -> _Database:
     name = f"bridged_test_{uuid.uuid4().hex[:12]}"
     try:
-        admin = await _connected("postgres")
+        async with admin() as connection:
+            await connection.execute(f"CREATE DATABASE {name}")
+            # what a test writes need not survive a power cut
+            await connection.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")
     except OSError as error:
         if os.environ.get("CI"):
             pytest.fail(f"PostgreSQL is missing: {error}; set BRIDGED_POSTGRES")
         pytest.skip(f"no PostgreSQL to test on: {error}")
-    try:
-        await admin.execute(f"CREATE DATABASE {name}")
-        # what a test writes need not survive a power cut
-        await admin.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")
-    finally:
-        await admin.close()
     _made.append(name)
     return _Database(name)

@@ -18,6 +18,7 @@ from adapters.nostr import nip17
 from bridged import keys
 from bridged.keys import KeyRing
 from bridged.model import BOT, HOME, Ref
+from tests import databases
 from tests.interop.world import ENVIRON
 
 from .hunt import Hunt, der_lines, forms
@@ -124,9 +125,7 @@ async def _sql(daemon: Daemon, statement: str) -> None:
             db.execute(statement)
         db.close()
         return
-    import asyncpg
-
-    connection: Any = await asyncpg.connect(daemon.store.replace("+asyncpg", ""))
+    connection = await databases.connected(daemon.store)
     await connection.execute(statement)
     await connection.close()
 

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import pytest
 from sqlalchemy import text
 
@@ -22,6 +21,7 @@ from bridged.store import acts, dump
 from bridged.store import settings as kept
 from bridged.store.engine import Tx
 from bridged.testing import Harness
+from tests import databases
 from tests.unit.atproto import pds_kit
 
 from .life import ADAPTERS, MAYA, ZOE, Outside, Town, networks, plain
@@ -43,7 +43,7 @@ async def put_back(version: str, store: str, folder: Path) -> dict[str, Any]:
         with contextlib.closing(sqlite3.connect(folder / "bridged.sqlite3")) as database:
             database.executescript(script)
     else:
-        connection: Any = await asyncpg.connect(store.replace("+asyncpg", ""))
+        connection = await databases.connected(store)
         await connection.execute(script.replace("CREATE SCHEMA public;", ""))
         await connection.close()
     return json.loads(unpacked(f"{version}.{kind}.json.gz"))

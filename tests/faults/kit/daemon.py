@@ -26,6 +26,7 @@ import aiohttp
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests import databases
 from tests.interop.world import ENVIRON, die_with_parent
 from tests.ports import free_port
 
@@ -42,16 +43,14 @@ async def database(kind: str) -> AsyncGenerator[str]:
     if kind == "sqlite":
         yield "sqlite"
         return
-    import asyncpg
-
-    admin: Any = await asyncpg.connect(f"postgresql://{POSTGRES}/postgres", timeout=60)
     name = f"bridged_faults_{uuid.uuid4().hex[:12]}"
-    await admin.execute(f"CREATE DATABASE {name}")
+    async with databases.admin() as admin:
+        await admin.execute(f"CREATE DATABASE {name}")
     try:
         yield f"postgresql+asyncpg://{POSTGRES}/{name}"
     finally:
-        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-        await admin.close()
+        async with databases.admin() as admin:
+            await databases.dropped(admin, name)
 
 
 class Daemon:
@@ -207,9 +206,7 @@ class Daemon:
             ) as db:
                 db.row_factory = sqlite3.Row
                 return [dict(row) for row in db.execute(sql)]
-        import asyncpg
-
-        connection: Any = await asyncpg.connect(self.store.replace("+asyncpg", ""), timeout=60)
+        connection = await databases.connected(self.store)
         try:
             return [dict(row) for row in await connection.fetch(sql)]
         finally:
