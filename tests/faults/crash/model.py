@@ -24,7 +24,8 @@ class Verdict:
     doubled: list[str] = field(default_factory=list[str])
     disorder: list[str] = field(default_factory=list[str])
     resent: int = 0
-    """Requests and frames sent again, the same to the byte, after a death or an answer that did not arrive."""
+    """Requests and frames sent again, the same to the byte, after a death or an answer that did not arrive. That this
+    side knows, or the bridge wrote down, which may have waited in vain where a machine is too busy for both."""
     unexplained: list[str] = field(default_factory=list[str])
     """The same, with no such reason."""
 
@@ -42,6 +43,7 @@ class World:
     actors   who -> their actor id (fediverse) or public key (Nostr)
     ghosts   who -> what stands for them on the other side: public key, or actor id
     own      the events that the bridge's own relay holds in the end
+    in_vain  when the bridge had waited in vain for an answer, and where: "" for everywhere, as it took itself for dead
     """
 
     history: Sequence[Act]
@@ -52,6 +54,7 @@ class World:
     ids: dict[int, str] = field(default_factory=dict[int, str])
     deaths: list[float] = field(default_factory=list[float])
     own: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    in_vain: list[tuple[float, str]] = field(default_factory=list[tuple[float, str]])
 
     def seen(self, act: Act) -> bool:
         """Whether an act has arrived wherever it belongs."""
@@ -222,19 +225,21 @@ def _bytes(world: World, verdict: Verdict) -> None:
             texts[got.json["id"]].add(got.body)
             sent[got.path, got.json["id"]].append(got)
         for (path, name), row in sent.items():
-            _again(world, verdict, f"{name} to {home.host}{path}", [(g.at, g.answered) for g in row])
+            place, tries = f"{name} to {home.host}{path}", [(g.at, g.answered) for g in row]
+            _again(world, verdict, place, f"{home.base}{path}", tries)
     frames: dict[str, list[tuple[float, bool]]] = defaultdict(list)
     for frame in world.relay.heard():
         texts[frame.json[1]["id"]].add(json.dumps(frame.json[1], sort_keys=True).encode())
         frames[frame.json[1]["id"]].append((frame.at, frame.answered))
     for name, row in frames.items():
-        _again(world, verdict, f"event {name}", row)
+        _again(world, verdict, f"event {name}", world.relay.url, row)
     verdict.doubled += [f"{name}: {len(found)} texts under one id" for name, found in texts.items() if len(found) > 1]
 
 
-def _again(world: World, verdict: Verdict, name: str, row: list[tuple[float, bool]]) -> None:
+def _again(world: World, verdict: Verdict, name: str, where: str, row: list[tuple[float, bool]]) -> None:
+    reasons = [*world.deaths, *(at for at, endpoint in world.in_vain if endpoint in ("", where))]
     for (before, answered), (after, _) in pairwise(row):
-        if not answered or any(before - 1 <= death <= after for death in world.deaths):
+        if not answered or any(before - 1 <= reason <= after for reason in reasons):
             verdict.resent += 1
         else:
             verdict.unexplained.append(f"{name}: sent again after {after - before:.1f} s")

@@ -5,11 +5,14 @@ What a run does follows from its seed and the seams it is given; when exactly th
 
 import asyncio
 import contextlib
+import json
 import random
+import re
 import signal
 import time
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from bridged.seams import SEAMS
@@ -33,13 +36,17 @@ EVERY_ACT = frozenset(
     {"inbox.storing", "inbox.received", "bridge.prepared", "bridge.deciding", "bridge.committed", "outbox.claimed"}
     | {"outbox.applying", "outbox.applied", "outbox.delivered", "outbox.marked"}
 )
-SELDOM = {"cursor.alone": 120.0}
+SELDOM = {"cursor.alone": 180.0}
 """Seams that are passed after a minute in which no connection was lost."""
+SOON = 90.0
+"""Seconds in which any other is passed."""
 OFTEN = 4
 """A seam that every act passes is died at by this passing at the latest."""
 ACTS = 7
 """Acts for each life."""
 DRAIN = 180.0
+_LAPSE = re.compile(r'^\{.*"event": "(lease_lost|taken_for_dead)"')
+_UNHEARD = ("timeout", "the relay did not answer", "the connection was lost")
 DAYS = 8 * 86400
 
 
@@ -130,6 +137,7 @@ async def _run(
             await cast.open(len(history))
             await acting
         await stage.drained()
+        cast.world.in_vain = await stage.in_vain()
         outcome.verdict = judge(cast.world)
         outcome.wrong += cast.wrong
         if (code := await daemon.stop()) != 0:
@@ -170,7 +178,7 @@ class _Stage:
         await self.cast.open(gate)
         await self.daemon.start(env={"BRIDGED_CRASH": f"{seam}:{count}"})
         trouble = asyncio.create_task(self._during(seam))
-        end = time.monotonic() + SELDOM.get(seam, 30.0)
+        end = time.monotonic() + SELDOM.get(seam, SOON)
         while (code := await self.daemon.died(0.5)) is None and time.monotonic() < end:
             if seam in EVERY_ACT:
                 gate += 1
@@ -286,6 +294,15 @@ class _Stage:
             " SELECT id FROM outbox WHERE state = 'ready'"
         )
         return not waiting
+
+    async def in_vain(self) -> list[tuple[float, str]]:
+        """As `World` has it."""
+        lapses = [json.loads(line)["at"] for line in self.daemon.log.splitlines() if _LAPSE.search(line)]
+        tries = await self.daemon.ledger("step = 'retry'")
+        return [
+            *((datetime.fromisoformat(at).timestamp(), "") for at in lapses),
+            *((row["at"], row["endpoint"]) for row in tries if row["reason"].startswith(_UNHEARD)),
+        ]
 
     async def drained(self) -> None:
         """Until all that was to arrive has, or DRAIN is over."""
