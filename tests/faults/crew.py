@@ -46,6 +46,19 @@ def crew(folder: Path, store: str, roles: Sequence[str], config: Mapping[str, An
     return found
 
 
+async def holder(daemons: Sequence[Daemon], lease: str) -> tuple[Daemon, Daemon]:
+    """Of two, the one that has this lease, and the other. On a slow machine it may have changed hands before."""
+
+    async def look() -> tuple[Daemon, Daemon]:
+        sql = f"SELECT p.pid FROM leases l JOIN processes p ON p.id = l.owner WHERE l.name = '{lease}'"
+        (row,) = await daemons[0].rows(sql)
+        mine, other = sorted(daemons, key=lambda daemon: daemon.pid != row["pid"])
+        assert mine.pid == row["pid"]
+        return mine, other
+
+    return await eventually(look)
+
+
 @dataclass
 class Findings:
     """What became of a run: texts by what is wrong with them, kills, and sends that were repeated."""

@@ -165,7 +165,7 @@ async def test_every_way_to_misbehave_ends_as_it_should(tmp_path: Path, monkeypa
             assert await c.publish(said("nora", 1, "first")) == (True, "")
             began = time.time()
             await eventually(lambda: well.got)
-            assert well.got[0][0] - began < 5, "those that hang hold up one that is well"
+            assert well.got[0][0] - began < 9, "those that hang, 10 s each, hold up one that is well"
             await eventually(lambda: sure["good"].got)
             await eventually(lambda: all(inbox.got for inbox in inboxes.values()))
             again = [what for what, case in table.items() if case.becomes == "again"]

@@ -93,6 +93,11 @@ class Relay:
         """Whether a subscription that stands asks for this value: of `authors`, `#p` …"""
         return any(value in each.get(name, ()) for asked in self._subscriptions.values() for each in asked)
 
+    def asked_by(self, name: str) -> int:
+        """By how many connections that stand something is asked with this condition."""
+        asked = self._subscriptions.items()
+        return len({socket for (socket, _), filters in asked if any(name in each for each in filters)})
+
     def events(self, **filter: Any) -> list[dict[str, Any]]:
         """What was published by clients, oldest first, each id once: `kinds=[1]`, `authors=[…]`, `e=[…]`."""
         mine = {k if k in ("kinds", "authors", "ids") else f"#{k}": v for k, v in filter.items()}
