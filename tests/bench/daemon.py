@@ -1,7 +1,6 @@
 """The daemon under test: the real program, on a real disk, with the settings an operator would have."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -14,14 +13,9 @@ from urllib.error import URLError
 import yaml
 
 from tests.bench.child import ROOT
+from tests.ports import free_port
 
 WAITING = ("bridged_inbox_depth", "bridged_queue_depth")
-
-
-def free_port() -> int:
-    with socket.socket() as made:
-        made.bind(("127.0.0.1", 0))
-        return made.getsockname()[1]
 
 
 def eventually(holds: Callable[[], Any], within: float = 120.0) -> None:
@@ -82,7 +76,7 @@ class Daemon:
     def stop(self) -> None:
         self.process.terminate()
         try:
-            self.process.wait(15)
+            self.process.wait(60)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -93,7 +87,7 @@ class Daemon:
 
     def metrics(self) -> dict[str, float]:
         """Every sample of /metrics: `name{labels}` -> value."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=60) as answer:
             lines = answer.read().decode().splitlines()
         return {name: float(value) for name, _, value in (x.rpartition(" ") for x in lines if not x.startswith("#"))}
 

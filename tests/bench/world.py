@@ -54,7 +54,7 @@ class World:
     def _looked_up(self, name: str) -> str:
         """The actor that stands for somebody: made when they are first looked for."""
         url = f"{self.daemon.base}/.well-known/webfinger?resource=acct:{name}@{self.daemon.domain}"
-        with urllib.request.urlopen(url, timeout=20) as answer:
+        with urllib.request.urlopen(url, timeout=90) as answer:
             links = json.load(answer)["links"]
         return next(link["href"] for link in links if link["rel"] == "self")
 

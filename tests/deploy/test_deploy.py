@@ -35,7 +35,7 @@ def tool(name: str, package: str) -> str:
 def run(*command: str | Path, env: dict[str, str] | None = None) -> str:
     """What the command prints; fails with it unless it ends with 0."""
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=60, env=os.environ | (env or {}), stdin=subprocess.DEVNULL
+        command, capture_output=True, text=True, timeout=300, env=os.environ | (env or {}), stdin=subprocess.DEVNULL
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
@@ -293,7 +293,7 @@ def test_image_health_check_tells(status: int, healthy: bool):
         thread = Thread(target=server.serve_forever, daemon=True)
         thread.start()
         arguments[-1] = arguments[-1].replace(":8080/", f":{server.server_port}/")
-        done = subprocess.run([sys.executable, *arguments], capture_output=True, timeout=20)
+        done = subprocess.run([sys.executable, *arguments], capture_output=True, timeout=120)
         server.shutdown()
         thread.join()
     assert (done.returncode == 0) is healthy
