@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import socket
 import sqlite3
 import subprocess
 import time
@@ -11,7 +12,7 @@ from pathlib import Path
 from adapters.nostr.event import Event
 from tests.bench import signed
 from tests.bench.child import ROOT, Child
-from tests.bench.daemon import Daemon, free_port
+from tests.bench.daemon import Daemon, eventually, free_port
 from tests.bench.frame import Figure, Run, at_least
 
 RELAYS = 4
@@ -113,6 +114,14 @@ def _database(daemon: Daemon) -> sqlite3.Connection:
     return sqlite3.connect(daemon.folder / "var" / "bridged.sqlite3", timeout=30)
 
 
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 5).close()
+    except OSError:
+        return False
+    return True
+
+
 @contextlib.contextmanager
 def _sloppy(folder: Path) -> Iterator[str]:
     """PyPI nostr-relay, until the end of the block."""
@@ -121,7 +130,7 @@ def _sloppy(folder: Path) -> Iterator[str]:
     script = ["bash", str(ROOT / "tests" / "interop" / "kit" / "sloppy_relay.sh")]
     process = subprocess.Popen(script, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        time.sleep(5)
+        eventually(lambda: _listens(port))
         yield f"ws://127.0.0.1:{port}"
     finally:
         process.terminate()

@@ -85,7 +85,7 @@ class Stage:
 
     def _crossed(self, words: str, where: Peer | Relay) -> bool:
         if isinstance(where, Peer):
-            count = sum(words in got.body.decode() for got in where.posts("Create"))
+            count = where.copies(words, "Create")
         else:
             count = sum(words in event["content"] for event in where.events(kinds=[1]))
         assert count <= 1, f"{count} copies of {words}"
