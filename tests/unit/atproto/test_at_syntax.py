@@ -60,7 +60,7 @@ def test_checks_take_linear_time(kind: str, unit: str):
     begun = time.process_time()
     CHECKS[kind](unit * 200_000)
     CHECKS[kind](unit * (250 // len(unit)) + "!")
-    assert time.process_time() - begun < 0.5
+    assert time.process_time() - begun < 5  # what is not linear takes minutes
 
 
 @pytest.mark.parametrize("kind", sorted(CHECKS))

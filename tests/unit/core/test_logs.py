@@ -87,10 +87,10 @@ def test_no_secret_key_survives_in_any_text(before: str, after: str, key: str) -
 def test_redaction_of_hostile_text_is_quick() -> None:
     import time
 
-    started = time.perf_counter()
+    started = time.process_time()
     for piece in ("key", "key=", "a" * 40 + "key:", "-----BEGIN A-----", "://a:", "authorization", "sig=:", "\\"):
         logs.redact(piece * (32_000 // len(piece)))
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 @pytest.mark.parametrize(

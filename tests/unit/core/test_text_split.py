@@ -90,7 +90,7 @@ def test_a_megabyte_is_split_in_a_second() -> None:
     begun = time.process_time()
     split(Text("word " * 200_000), max_graphemes=300, max_bytes=3000)
     split(Text("é" * 200_000), max_graphemes=300, max_bytes=3000)
-    assert time.process_time() - begun < 4
+    assert time.process_time() - begun < 15  # what is not linear takes minutes
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_a_megabyte_is_split_in_a_second() -> None:
 def test_hostile_letters_are_split_in_a_second(letters: str) -> None:
     begun = time.process_time()
     split(Text(letters * (60_000 // len(letters))), max_graphemes=300, max_bytes=3000)
-    assert time.process_time() - begun < 4
+    assert time.process_time() - begun < 15  # what is not linear takes minutes
 
 
 @given(st.lists(st.sampled_from(["🇩", "🇪", "\u0301", "\u200d", "a", "\u0600", "👩"]), max_size=12).map("".join))
