@@ -7,6 +7,7 @@ address a socket is about to be connected to, whatever name led there.
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from yarl import URL
@@ -57,6 +58,7 @@ def allowed(address: Address, allow: Sequence[Network] = ()) -> bool:
     return address in _V6_OPEN and not _within(address, _V6_CLOSED)
 
 
+@lru_cache(maxsize=1024)
 def check_url(text: str, schemes: frozenset[str]) -> URL:
     """`text` parsed: as it will be sent, its host in IDNA form, without its fragment.
 

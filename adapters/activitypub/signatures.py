@@ -195,13 +195,22 @@ def _check_digests(value: str, body: bytes, form: re.Pattern[str]) -> None:
         raise BadSignature("digest_missing")
 
 
+# One post goes to many inboxes within a second, and most of them are written to again and again.
+_split = lru_cache(maxsize=1024)(rfc9421.split_url)
+
+
+@lru_cache(maxsize=4)
+def _date(second: int) -> str:
+    return formatdate(second, usegmt=True)
+
+
 def sign_cavage(key: RsaKey, key_id: str, method: str, url: str, body: bytes | None, now: float) -> dict[str, str]:
     """Headers to add for a draft-cavage request: Host, Date, Digest if there is a body, Signature.
 
     `url` is exactly what goes on the wire (percent-encoded). Raises ValueError for one that cannot.
     """
-    target = rfc9421.split_url(url)
-    added = {"Host": target.authority, "Date": formatdate(now, usegmt=True)}
+    target = _split(url)
+    added = {"Host": target.authority, "Date": _date(int(now))}
     if body is not None:
         added["Digest"] = digest_header(body)
     fields = {name.lower(): value for name, value in added.items()}
@@ -218,7 +227,7 @@ def sign_rfc9421(key: RsaKey, key_id: str, method: str, url: str, body: bytes | 
     components = ("@method", "@target-uri", *(name.lower() for name in added))
     covered = " ".join(f'"{name}"' for name in components)
     line = f'({covered});created={int(now)};keyid="{key_id}"'
-    base = rfc9421.signature_base(components, line, method, rfc9421.split_url(url), lambda _: added["Content-Digest"])
+    base = rfc9421.signature_base(components, line, method, _split(url), lambda _: added["Content-Digest"])
     return added | rfc9421.headers("sig1", line, key.sign(base))
 
 
