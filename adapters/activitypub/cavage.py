@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from email.utils import formatdate
 from functools import lru_cache
 
 MAX_NAMES = 64
@@ -115,6 +116,12 @@ def header(key_id: str, names: tuple[str, ...], signature: bytes) -> str:
         f'keyId="{key_id}",algorithm="rsa-sha256",headers="{" ".join(names)}",'
         f'signature="{base64.b64encode(signature).decode()}"'
     )
+
+
+@lru_cache(maxsize=4)
+def date_of(second: int) -> str:
+    """The `Date` header's value: an IMF-fixdate (RFC 9110 §5.6.7)."""
+    return formatdate(second, usegmt=True)
 
 
 @lru_cache(maxsize=256)

@@ -11,7 +11,6 @@ import hmac
 import re
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
-from email.utils import formatdate
 from functools import lru_cache
 from itertools import islice
 from typing import Literal, Self
@@ -199,18 +198,13 @@ def _check_digests(value: str, body: bytes, form: re.Pattern[str]) -> None:
 _split = lru_cache(maxsize=1024)(rfc9421.split_url)
 
 
-@lru_cache(maxsize=4)
-def _date(second: int) -> str:
-    return formatdate(second, usegmt=True)
-
-
 def sign_cavage(key: RsaKey, key_id: str, method: str, url: str, body: bytes | None, now: float) -> dict[str, str]:
     """Headers to add for a draft-cavage request: Host, Date, Digest if there is a body, Signature.
 
     `url` is exactly what goes on the wire (percent-encoded). Raises ValueError for one that cannot.
     """
     target = _split(url)
-    added = {"Host": target.authority, "Date": _date(int(now))}
+    added = {"Host": target.authority, "Date": cavage.date_of(int(now))}
     if body is not None:
         added["Digest"] = digest_header(body)
     fields = {name.lower(): value for name, value in added.items()}
