@@ -35,6 +35,7 @@ from bridged.adapter import (
     View,
     retry_after,
 )
+from bridged.ending import beside
 from bridged.heaps import Heaps
 from bridged.model import (
     HOME,
@@ -185,6 +186,7 @@ __all__ = [
     "Vote",
     "Zap",
     "bare_url",
+    "beside",
     "blocks",
     "clean_name",
     "find_emojis",

@@ -19,6 +19,7 @@ from bridged.config import Settings
 from bridged.consent import join, leave
 from bridged.core import Core
 from bridged.egress import Egress
+from bridged.ending import end
 from bridged.host import AdapterHost
 from bridged.leftovers import Leftovers
 from bridged.model import Ref
@@ -244,9 +245,7 @@ class Daemon:
             self.core.log.info("stopping")
         finally:
             self.ready = False
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end(*tasks)
             if runner is not None:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(2.5):

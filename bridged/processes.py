@@ -18,6 +18,7 @@ from typing import Any
 import structlog
 
 from bridged.adapter import Busy
+from bridged.ending import end
 from bridged.store import processes
 from bridged.store.engine import Store, Tx
 from bridged.store.signals import INBOX, OUTBOX
@@ -122,9 +123,7 @@ class Process:
                 self._log.warning("lease_lost", lease=name)
             finally:
                 lost.cancel()
-                if not work.done():
-                    work.cancel()
-                    await asyncio.wait([work])
+                await end(work)
                 with contextlib.suppress(Busy):
                     await self._store.claim(lambda tx, p=process: processes.give_up(tx, name, p))
                     await self._store.write(lambda tx: tx.signal(LEASES))

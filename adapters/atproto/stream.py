@@ -15,7 +15,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 from websockets.exceptions import ConnectionClosed
 
 from adapters.atproto.wanted import Wanted
-from bridged.api import Busy, EgressFailed, EgressRefused, Host, Malformed
+from bridged.api import Busy, EgressFailed, EgressRefused, Host, Malformed, beside
 
 QUEUE: Final = 512
 """Events that wait to be stored; when it is full, the stream is read no further."""
@@ -153,12 +153,9 @@ class Stream(Generic[Item]):
         self._host.log.info("atproto_stream_connected", stream=self._dialect.cursor_key, cursor=self._dialect.cursor)
         why = "closed"
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._read(socket))
-                group.create_task(self._follow(socket))
-        except* Ended as ended:
-            first = ended.exceptions[0]
-            why = first.why if isinstance(first, Ended) else why
+            await beside(self._read(socket), self._follow(socket))
+        except Ended as ended:
+            why = ended.why
         finally:
             await _hang_up(socket)
         return why

@@ -19,7 +19,7 @@ from adapters.nostr.line import Line
 from adapters.nostr.listening import Admit, Hearing, Listener, Seen
 from adapters.nostr.outbox import Outbox
 from adapters.nostr.relaylists import RelayLists
-from bridged.api import EgressFailed, EgressRefused, Host, Rejected, Retry, Sent, Unreachable
+from bridged.api import EgressFailed, EgressRefused, Host, Rejected, Retry, Sent, Unreachable, beside
 
 OK_SECONDS: Final = 10.0
 QUERY_SECONDS: Final = 8.0
@@ -162,12 +162,9 @@ class Relay:
         self._host.log.info("nostr_relay_connected", relay=self.url)
         why = "closed"
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(connection.run())
-                group.create_task(listener.run())
-        except* Ended as ended:
-            first = ended.exceptions[0]
-            why = first.why if isinstance(first, Ended) else why
+            await beside(connection.run(), listener.run())
+        except Ended as ended:
+            why = ended.why
         finally:
             self._connected.clear()
             self._connection = None

@@ -1,8 +1,14 @@
 """What is the same on every stream: what is stored with which cursor, and when it is tried again."""
 
-from adapters.atproto.stream import backoff
+import asyncio
+
+import pytest
+
+from adapters.atproto import jetstream
+from adapters.atproto.intake import Intake
+from adapters.atproto.stream import Ended, Stream, backoff
 from tests.unit.atproto.scripted_streams import Client, commit1, scripted
-from tests.unit.atproto.stream_host import StreamHost
+from tests.unit.atproto.stream_host import FakePeople, StreamHost
 from tests.unit.atproto.test_at_jetstream import ALICE, HEARD, POST, STRANGER, US, listen, rkeys
 
 
@@ -35,3 +41,27 @@ async def test_events_close_to_each_other_are_stored_together_but_the_first() ->
 def test_waits_grow_to_two_minutes() -> None:
     assert [backoff(n, 1.0) for n in (1, 2, 3, 9, 99)] == [1.0, 2.0, 4.0, 120.0, 120.0]
     assert backoff(3, 0.0) == 2.0
+
+
+async def test_reading_ends_when_the_stream_breaks_off_at_that_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = asyncio.Event()
+
+    async def follow(*_: object) -> None:
+        reads.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise Ended("closed") from None
+
+    async def script(client: Client) -> None:
+        await client.hold()
+
+    monkeypatch.setattr(Stream, "_follow", follow)
+    host = StreamHost(HEARD)
+    async with scripted(script) as server:
+        dialect = jetstream.dialect(server.url, host, narrow=False)
+        task = asyncio.create_task(Stream(host, dialect, Intake(host, FakePeople()).store).run())
+        await reads.wait()
+        task.cancel()
+        await asyncio.wait([task], timeout=60)
+        assert task.cancelled()
