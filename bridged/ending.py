@@ -9,7 +9,7 @@ AGAIN = 3.0
 
 
 async def end(*tasks: "asyncio.Future[Any]") -> None:
-    """Cancels tasks until they have ended; what they raise stays with them.
+    """Cancels tasks until they have ended; what they raise stays with them, and is told to nobody.
 
     Once is not always enough: see `beside`.
     """
@@ -17,6 +17,7 @@ async def end(*tasks: "asyncio.Future[Any]") -> None:
         for task in going:
             task.cancel()
         await asyncio.wait(going, timeout=AGAIN)
+    await asyncio.gather(*tasks, return_exceptions=True)  # else asyncio logs what nobody looked at
 
 
 async def beside(*jobs: Coroutine[Any, Any, None]) -> None:
@@ -29,9 +30,7 @@ async def beside(*jobs: Coroutine[Any, Any, None]) -> None:
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
-    failed = [error for task in tasks if not task.cancelled() and (error := task.exception()) and task in done]
+        await end(*tasks)
+    failed = [error for task in tasks if task in done and (error := task.exception())]
     if failed:
         raise failed[0]

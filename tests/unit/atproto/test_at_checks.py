@@ -62,6 +62,12 @@ class Scene:
         self.bot = made.ref.id
         return self
 
+    def answers(self, url: str, answer: "tuple[int, bytes] | EgressFailed") -> None:
+        if isinstance(answer, EgressFailed):
+            self.http.pages[url] = answer
+        else:
+            self.http.serve(url, answer[1], status=answer[0])
+
     async def check(self, **config: Any) -> dict[str, Finding]:
         adapter = Atproto(AtprotoConfig.model_validate({**PUBLIC, **config}), self.host)
         await adapter.start()
@@ -100,10 +106,7 @@ async def test_bot_without_an_account_is_no_fault_of_dns() -> None:
 @pytest.mark.parametrize("answer", [(404, b""), (200, b"did:plc:somebodyelse"), EgressFailed("no such host")])
 async def test_handle_that_does_not_lead_to_the_bot_says_what_dns_and_proxy_must_do(scene: Scene, answer: Any) -> None:
     url = "https://bridge.bridge.test/.well-known/atproto-did"
-    if isinstance(answer, Exception):
-        scene.http.pages[url] = answer
-    else:
-        scene.http.serve(url, answer[1], status=answer[0])
+    scene.answers(url, answer)
     found = (await scene.check())["AT Protocol handle"]
     assert not found.ok
     assert url in found.said
@@ -120,10 +123,7 @@ async def test_handle_that_does_not_lead_to_the_bot_says_what_dns_and_proxy_must
 async def test_did_web_is_to_be_found_at_its_name(answer: Any, ok: bool) -> None:
     scene = await Scene().start(did_method="web")
     url = "https://bridge.bridge.test/.well-known/did.json"
-    if isinstance(answer, Exception):
-        scene.http.pages[url] = answer
-    else:
-        scene.http.serve(url, answer[1], status=answer[0])
+    scene.answers(url, answer)
     found = (await scene.check())["AT Protocol did:web"]
     assert found.ok == ok
     assert (url in found.said, "/.well-known/did.json" in found.mend) == (not ok, not ok)

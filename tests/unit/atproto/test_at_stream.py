@@ -1,7 +1,5 @@
 """What is the same on every stream: what is stored with which cursor, and when it is tried again."""
 
-import asyncio
-
 import pytest
 
 from adapters.atproto import jetstream
@@ -10,6 +8,7 @@ from adapters.atproto.stream import Ended, Stream, backoff
 from tests.unit.atproto.scripted_streams import Client, commit1, scripted
 from tests.unit.atproto.stream_host import FakePeople, StreamHost
 from tests.unit.atproto.test_at_jetstream import ALICE, HEARD, POST, STRANGER, US, listen, rkeys
+from tests.unit.ends import BreaksOff
 
 
 async def test_the_cursor_is_stored_with_the_rows_and_by_itself_when_nothing_is_for_us() -> None:
@@ -44,24 +43,9 @@ def test_waits_grow_to_two_minutes() -> None:
 
 
 async def test_reading_ends_when_the_stream_breaks_off_at_that_moment(monkeypatch: pytest.MonkeyPatch) -> None:
-    reads = asyncio.Event()
-
-    async def follow(*_: object) -> None:
-        reads.set()
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            raise Ended("closed") from None
-
-    async def script(client: Client) -> None:
-        await client.hold()
-
-    monkeypatch.setattr(Stream, "_follow", follow)
+    following = BreaksOff(Ended("closed"))
+    monkeypatch.setattr(Stream, "_follow", following.run)
     host = StreamHost(HEARD)
-    async with scripted(script) as server:
+    async with scripted(Client.hold) as server:
         dialect = jetstream.dialect(server.url, host, narrow=False)
-        task = asyncio.create_task(Stream(host, dialect, Intake(host, FakePeople()).store).run())
-        await reads.wait()
-        task.cancel()
-        await asyncio.wait([task], timeout=60)
-        assert task.cancelled()
+        await following.ends(Stream(host, dialect, Intake(host, FakePeople()).store).run())

@@ -6,26 +6,19 @@ import pytest
 
 from bridged import ending
 from bridged.ending import beside, end
+from tests.unit.ends import BreaksOff
 
 
 class Broken(Exception):
     pass
 
 
-async def _breaks_when_told_to_end(began: asyncio.Event) -> None:
-    try:
-        began.set()
-        await asyncio.Event().wait()
-    except asyncio.CancelledError:
-        raise Broken from None
-
-
-async def _connects_for_ever(began: asyncio.Event, tries: list[int]) -> None:
+async def _connects_for_ever(job: BreaksOff, tries: list[int]) -> None:
     while True:
         tries.append(len(tries))
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(_breaks_when_told_to_end(began))
+                group.create_task(job.run())
         except* Broken:
             pass
         if len(tries) > 1:
@@ -34,9 +27,9 @@ async def _connects_for_ever(began: asyncio.Event, tries: list[int]) -> None:
 
 async def test_task_that_misses_its_end_is_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ending, "AGAIN", 0.01)
-    began, tries = asyncio.Event(), list[int]()
-    task = asyncio.create_task(_connects_for_ever(began, tries))
-    await began.wait()
+    job, tries = BreaksOff(Broken()), list[int]()
+    task = asyncio.create_task(_connects_for_ever(job, tries))
+    await job.began.wait()
     async with asyncio.timeout(60):
         await end(task)
     assert task.cancelled()
@@ -44,8 +37,9 @@ async def test_task_that_misses_its_end_is_told_again(monkeypatch: pytest.Monkey
 
 
 async def test_end_leaves_what_a_task_raised_with_it() -> None:
-    task = asyncio.create_task(_breaks_when_told_to_end(began := asyncio.Event()))
-    await began.wait()
+    job = BreaksOff(Broken())
+    task = asyncio.create_task(job.run())
+    await job.began.wait()
     await end(task)
     assert isinstance(task.exception(), Broken)
 
@@ -71,8 +65,5 @@ async def test_jobs_beside_one_another_end_with_the_first_that_fails() -> None:
 
 
 async def test_jobs_beside_one_another_heed_a_cancellation_that_breaks_one() -> None:
-    task = asyncio.create_task(beside(_breaks_when_told_to_end(began := asyncio.Event())))
-    await began.wait()
-    task.cancel()
-    await asyncio.wait([task], timeout=60)
-    assert task.cancelled()
+    job = BreaksOff(Broken())
+    await job.ends(beside(job.run()))
