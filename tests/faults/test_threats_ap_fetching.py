@@ -56,7 +56,9 @@ async def test_honest_answers_are_taken(world: World) -> None:
     )
     await answering(world, f"{world.far.base}/hop0")
     world.far.script = lambda got: None
-    assert [got.path for got in world.far.got] == ["/hop0", "/hop1", "/hop2", "/hop3"]
+    # fay's own account is looked at again when she has joined, whenever that comes round
+    hops = [got.path for got in world.far.got if got.path.startswith("/hop")]
+    assert hops == ["/hop0", "/hop1", "/hop2", "/hop3"]
 
 
 LOCATIONS = {
